@@ -1,2 +1,87 @@
-//! Placeholder.
-fn main() {}
+//! The command behind `./dev up`, `status`, `kill` and the rest.
+
+mod commands;
+mod up;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use lab::{TopologyName, control::Request};
+
+/// Runs the whole authentication stack on this machine: real processes, on loopback addresses only.
+#[derive(Parser)]
+#[command(name = "lab", version)]
+struct Cli {
+    /// Where keys, data and logs are kept.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".lab", env = "AUTHSTACK_STATE")]
+    state: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the stack and watch over it until Ctrl-C.
+    Up {
+        /// Which stack.
+        #[arg(long, value_enum, default_value_t)]
+        topology: TopologyName,
+        /// Return as soon as everything is ready; `down` ends it.
+        #[arg(long)]
+        detach: bool,
+        /// The background half of --detach.
+        #[arg(long, hide = true, conflicts_with = "detach")]
+        background: bool,
+    },
+    /// End the stack that runs here.
+    Down,
+    /// Show every part: its address, its process, and whether it can be used.
+    Status {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring a part back that was stopped, killed or paused.
+    Start { part: String },
+    /// Ask a part to end, as a shutdown would.
+    Stop { part: String },
+    /// Kill a part with SIGKILL, as a crash would.
+    Kill { part: String },
+    /// Halt a part with SIGSTOP, as a hang would; `start` lets it go on.
+    Pause { part: String },
+    /// Show the end of a part's log, or of all.
+    Logs {
+        part: Option<String>,
+        /// Go on showing what is added.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// End the stack and remove all that it left: keys, data and logs.
+    Clean,
+}
+
+// One thread: the kernel ends a part when the thread that started it ends, so that thread must be the one that stays.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let state = &cli.state;
+    let done = match cli.command {
+        Command::Up { topology, detach: true, .. } => up::detached(state, topology).await,
+        Command::Up { topology, background, .. } => up::run(state, topology, background).await,
+        Command::Down => commands::down(state).await,
+        Command::Status { json } => commands::status(state, json).await,
+        Command::Start { part } => commands::tell(state, Request::Start(part)).await,
+        Command::Stop { part } => commands::tell(state, Request::Stop(part)).await,
+        Command::Kill { part } => commands::tell(state, Request::Kill(part)).await,
+        Command::Pause { part } => commands::tell(state, Request::Pause(part)).await,
+        Command::Logs { part, follow } => commands::logs(state, part, follow).await,
+        Command::Clean => commands::clean(state).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! How other terminals speak to a running stack: one JSON line each way over a Unix socket in the state directory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+};
+
+use crate::stack::Status;
+
+/// What can be asked of a running stack.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Request {
+    /// What runs, and whether it can be used.
+    Status,
+    /// Bring the part back, whether it is stopped, dead or paused.
+    Start(String),
+    /// Ask the part to end.
+    Stop(String),
+    /// Kill the part, as a crash would.
+    Kill(String),
+    /// Halt the part, as a hang would.
+    Pause(String),
+    /// End the whole stack.
+    Down,
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// It is done; a line that says so.
+    Done(String),
+    /// To [`Request::Status`].
+    Status(Status),
+    /// It isn't done, and why.
+    Refused(String),
+}
+
+/// Where the socket of the stack in `directory` is.
+pub fn socket(directory: &Path) -> PathBuf {
+    directory.join("control.sock")
+}
+
+/// Takes requests for the stack in `directory`.
+///
+/// # Errors
+/// When another stack already runs there, or the socket can't be made.
+pub async fn listen(directory: &Path) -> Result<UnixListener> {
+    let path = socket(directory);
+    if UnixStream::connect(&path).await.is_ok() {
+        return Err(anyhow!("it is already running: `./dev status` shows it, `./dev down` ends it"));
+    }
+    // What is left is the socket of a stack that was killed.
+    let _ = std::fs::remove_file(&path);
+    UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))
+}
+
+/// Asks the stack in `directory`; `None` when none runs there.
+///
+/// # Errors
+/// When it breaks off without an answer.
+pub async fn ask(directory: &Path, request: &Request) -> Result<Option<Answer>> {
+    let Ok(mut stream) = UnixStream::connect(socket(directory)).await else {
+        return Ok(None);
+    };
+    send(&mut stream, request).await?;
+    Ok(Some(receive(&mut stream).await?))
+}
+
+/// Sends one line.
+///
+/// # Errors
+/// When the other side has gone.
+pub async fn send(stream: &mut UnixStream, message: &impl Serialize) -> Result<()> {
+    let line = serde_json::to_string(message)? + "\n";
+    Ok(stream.write_all(line.as_bytes()).await?)
+}
+
+/// Receives one line.
+///
+/// # Errors
+/// When the other side has gone or says something else.
+pub async fn receive<T: for<'a> Deserialize<'a>>(stream: &mut UnixStream) -> Result<T> {
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).await?;
+    serde_json::from_str(&line).context("the stack broke off without an answer")
+}

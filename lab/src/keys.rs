@@ -1,0 +1,83 @@
+//! The stack's secrets: a test CA and the gateway's certificate, the key that signs tokens, the database's password.
+//!
+//! Made on the first run and kept, except for the gateway's certificate, which is made on each start as it names the address.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
+};
+
+/// Makes what is missing in `folder` and returns the path of the CA certificate, which clients must trust.
+///
+/// # Errors
+/// When a file can't be written or an existing one can't be read.
+pub fn prepare(folder: &Path, gateway_address: &str) -> Result<PathBuf> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+
+    let ca_key = KeyPair::from_pem(&kept(&folder.join("ca-key.pem"), new_key)?)?;
+    let ca = folder.join("ca.pem");
+    kept(&ca, || Ok(ca_params().self_signed(&ca_key)?.pem()))?;
+    kept(&folder.join("signing-key.pem"), new_key)?;
+    kept(&folder.join("postgres-password"), random_password)?;
+
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let mut params = CertificateParams::new(vec![gateway_address.to_owned(), "localhost".to_owned()])?;
+    params.distinguished_name.push(DnType::CommonName, "authstack lab gateway");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params.signed_by(&key, &Issuer::new(ca_params(), ca_key))?;
+    write(&folder.join("gateway.pem"), &(certificate.pem() + &key.serialize_pem()))?;
+    Ok(ca)
+}
+
+fn ca_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "authstack lab CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn new_key() -> Result<String> {
+    Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?.serialize_pem())
+}
+
+fn random_password() -> Result<String> {
+    let mut bytes = [0; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The file's text; `make` provides it when there is no such file yet.
+fn kept(file: &Path, make: impl FnOnce() -> Result<String>) -> Result<String> {
+    if !file.exists() {
+        write(file, &make()?)?;
+    }
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// Written whole or not at all, readable by the owner alone.
+fn write(file: &Path, text: &str) -> Result<()> {
+    let temporary = file.with_extension("new");
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(|mut open| open.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&temporary, file))
+        .with_context(|| format!("cannot write {}", file.display()))
+}

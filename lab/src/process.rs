@@ -1,0 +1,174 @@
+//! One running part: started so that it cannot outlive the lab, signalled with all of its children, its end always noticed.
+
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{process::Command, sync::watch, time::timeout};
+
+/// The user that Debian's PostgreSQL brings along; used when the lab runs as root.
+const UNPRIVILEGED_USER: &str = "postgres";
+
+/// A started process. Dropping it does not end it; ending the lab does.
+#[derive(Clone, Debug)]
+pub struct Process {
+    pid: Pid,
+    exit: watch::Receiver<Option<ExitStatus>>,
+}
+
+impl Process {
+    /// Starts `command` in `folder`, its output appended to `log`.
+    ///
+    /// # Errors
+    /// When the program can't be started.
+    pub fn start(command: &[String], folder: &Path, log: &Path, unprivileged: bool) -> Result<Self> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        let mut child = detached_command(command, unprivileged)
+            // The kernel kills it when the lab dies, however the lab dies.
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C in the terminal reaches the lab alone, which ends its parts in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", command[0]))?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id as i32)).context("the process has no id")?;
+        let (tell, exit) = watch::channel(None);
+        tokio::spawn(async move {
+            let status = child.wait().await.unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
+            let _ = tell.send(Some(status));
+        });
+        Ok(Self { pid, exit })
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// How it ended; `None` while it runs.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        *self.exit.borrow()
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        match self.exit.wait_for(Option::is_some).await {
+            Ok(status) => status.unwrap_or_default(),
+            Err(_) => ExitStatus::default(),
+        }
+    }
+
+    /// Sends `signal` to the process alone.
+    pub fn signal(&self, signal: Signal) {
+        if self.exit_status().is_none() {
+            let _ = kill_process(self.pid, signal);
+        }
+    }
+
+    /// Sends `signal` to the process and everything that it started.
+    pub fn signal_all(&self, signal: Signal) {
+        if self.exit_status().is_none() {
+            for pid in with_descendants(self.pid) {
+                let _ = kill_process(pid, signal);
+            }
+        }
+    }
+
+    /// Asks it to end, and kills it when it has not after `patience`.
+    pub async fn stop(&mut self, signal: Signal, patience: Duration) -> ExitStatus {
+        self.signal(signal);
+        // A paused process handles no signal until it goes on.
+        self.signal_all(Signal::CONT);
+        match timeout(patience, self.ended()).await {
+            Ok(status) => status,
+            Err(_) => {
+                self.signal_all(Signal::KILL);
+                self.ended().await
+            }
+        }
+    }
+}
+
+/// `command` with a clean environment, tied to the lab's life, and without root's rights where it must not have them.
+pub fn detached_command(command: &[String], unprivileged: bool) -> Command {
+    let mut tied = Command::new("setpriv");
+    tied.args(["--pdeathsig", "KILL"]);
+    if unprivileged && rustix::process::geteuid().is_root() {
+        tied.args(["--reuid", UNPRIVILEGED_USER, "--regid", UNPRIVILEGED_USER, "--init-groups"]);
+    }
+    tied.arg("--").args(command).env_clear();
+    for kept in ["PATH", "HOME", "TZ", "LANG"] {
+        if let Some(value) = std::env::var_os(kept) {
+            tied.env(kept, value);
+        }
+    }
+    tied
+}
+
+/// Makes `folder`'s owner the user as whom unprivileged parts run.
+///
+/// # Errors
+/// When there is no such user.
+pub fn give_to_unprivileged(paths: &[&Path]) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let users = fs::read_to_string("/etc/passwd")?;
+    let entry = users
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields[0] == UNPRIVILEGED_USER)
+        .with_context(|| {
+            format!("PostgreSQL refuses to run as root and there is no user {UNPRIVILEGED_USER}: run the lab as an ordinary user")
+        })?;
+    for path in paths {
+        std::os::unix::fs::chown(path, Some(entry[2].parse()?), Some(entry[3].parse()?))?;
+    }
+    Ok(())
+}
+
+/// How a process ended, in words.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "an unknown end".into(),
+    }
+}
+
+/// The process and its descendants, parents first. What forks meanwhile is missed: good enough for servers that have settled.
+fn with_descendants(root: Pid) -> Vec<Pid> {
+    let parents: Vec<(Pid, Pid)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // The name in parentheses may hold spaces; what follows it does not: state, then the parent.
+            let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+            Some((pid, Pid::from_raw(parent)?))
+        })
+        .collect();
+    let mut family = vec![root];
+    let mut next = 0;
+    while next < family.len() {
+        let parent = family[next];
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    family
+}

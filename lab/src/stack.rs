@@ -1,0 +1,379 @@
+//! The whole stack: starts every part, watches them, breaks and mends them on request, and leaves nothing behind.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use reqwest::Client;
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::mpsc::UnboundedSender,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    keys, network,
+    network::Network,
+    process::{self, Process, describe},
+    programs, ready,
+    topology::{self, Part, ScryptCost, Settings, StopSignal, TopologyName},
+};
+
+/// A part that is not ready after this long has failed to start.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// A part that has not ended this long after it was asked to is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What to run, and where.
+#[derive(Debug)]
+pub struct Setup {
+    /// Which stack.
+    pub topology: TopologyName,
+    /// Where state, logs and configuration go.
+    pub directory: PathBuf,
+    /// The addresses to run on.
+    pub network: Network,
+    /// The cost of new password hashes; `None` for auth-core's own default.
+    pub scrypt: Option<ScryptCost>,
+    /// The names of the parts to run; `None` for all.
+    pub parts: Option<Vec<String>>,
+}
+
+/// What happens to the parts, told as it happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A part can be used, so long after it was started.
+    Ready(String, Duration),
+    /// A part ended that nobody had asked to.
+    Died(String, ExitStatus),
+}
+
+/// What `./dev status --json` prints.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The CA certificate that clients must trust.
+    pub ca: PathBuf,
+    /// Every part, running or not.
+    pub parts: Vec<PartStatus>,
+}
+
+/// One part of [`Status`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PartStatus {
+    /// Its name, such as `auth1`.
+    pub name: String,
+    /// What it is, such as `auth-core`.
+    pub kind: String,
+    /// Where it is reached.
+    pub url: String,
+    /// Its process; `null` when it does not run.
+    pub pid: Option<i32>,
+    /// Whether it can be used now.
+    pub ready: bool,
+}
+
+/// A stack of processes.
+#[derive(Debug)]
+pub struct Stack {
+    directory: PathBuf,
+    ca: PathBuf,
+    client: Client,
+    parts: Vec<Part>,
+    running: Mutex<BTreeMap<String, Running>>,
+    events: UnboundedSender<Event>,
+    scratch: Scratch,
+    _network: Network,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Process,
+    /// Set before the process is ended on purpose.
+    end_is_wanted: Arc<AtomicBool>,
+}
+
+impl Stack {
+    /// Makes keys, renders every configuration and checks that each address is free. Starts nothing yet.
+    ///
+    /// # Errors
+    /// When a program is missing, an address is taken, or a file can't be written.
+    pub async fn prepare(setup: Setup, events: UnboundedSender<Event>) -> Result<Self> {
+        let directory = std::path::absolute(&setup.directory)?;
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        let programs = programs::find(&["setpriv", "nix-instantiate", "auth-core"])?;
+        let keys = directory.join("keys");
+        let ca = keys::prepare(&keys, &format!("{}.1", setup.network.prefix()))?;
+        let scratch = Scratch::make()?;
+        let wants = |name: &str| setup.parts.as_ref().is_none_or(|parts| parts.iter().any(|part| part == name));
+        let parts = topology::render(&Settings {
+            topology: setup.topology,
+            network: setup.network.prefix(),
+            directory: &directory,
+            scratch: &scratch.0,
+            programs: &programs,
+            zipkin_jar: if wants("zipkin") { programs::zipkin_jar()? } else { PathBuf::new() },
+            scrypt: setup.scrypt,
+            parts: setup.parts.as_deref(),
+        })
+        .await?;
+        network::ensure_free(parts.iter().flat_map(|part| part.listens.iter().map(String::as_str)))?;
+
+        if parts.iter().any(|part| part.unprivileged) {
+            let password = scratch.0.join("password");
+            fs::copy(keys.join("postgres-password"), &password)?;
+            process::give_to_unprivileged(&[&scratch.0, &password])?;
+        }
+        fs::create_dir_all(directory.join("logs"))?;
+        fs::create_dir_all(directory.join("data"))?;
+        for part in &parts {
+            let folder = directory.join("parts").join(&part.name);
+            fs::create_dir_all(&folder)?;
+            for (name, text) in &part.files {
+                let file = folder.join(name);
+                fs::create_dir_all(file.parent().unwrap_or(&folder))?;
+                fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+            }
+        }
+        Ok(Self {
+            client: ready::client(&ca)?,
+            directory,
+            ca,
+            parts,
+            running: Mutex::default(),
+            events,
+            scratch,
+            _network: setup.network,
+        })
+    }
+
+    /// Starts every part and waits until all are ready.
+    ///
+    /// # Errors
+    /// When a part dies or isn't ready in time: names it and shows the end of its log. The others go on; [`Self::stop`] ends them.
+    pub async fn start(&self) -> Result<()> {
+        let mut waiting = JoinSet::new();
+        for part in &self.parts {
+            let process = self.launch(part).await?;
+            waiting.spawn(until_ready(self.client.clone(), part.clone(), process, self.log(&part.name)));
+        }
+        while let Some(part) = waiting.join_next().await {
+            let (name, took) = part??;
+            let _ = self.events.send(Event::Ready(name, took));
+        }
+        Ok(())
+    }
+
+    /// Brings one part back: starts it when it does not run, lets it go on when it is paused, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When there is no such part, or it does not become ready.
+    pub async fn start_part(&self, name: &str) -> Result<Duration> {
+        let part = self.part(name)?;
+        let process = match self.process(name) {
+            Some(process) => {
+                process.signal_all(Signal::CONT);
+                process
+            }
+            None => self.launch(part).await?,
+        };
+        let (_, took) = until_ready(self.client.clone(), part.clone(), process, self.log(name)).await?;
+        Ok(took)
+    }
+
+    /// Asks one part to end, and waits until it has.
+    ///
+    /// # Errors
+    /// When there is no such part or it does not run.
+    pub async fn stop_part(&self, name: &str) -> Result<ExitStatus> {
+        let signal = stop_signal(self.part(name)?);
+        let mut process = self.running_process(name)?;
+        self.want_end(name);
+        Ok(process.stop(signal, STOP_PATIENCE).await)
+    }
+
+    /// Kills one part with SIGKILL, as a crash would.
+    ///
+    /// # Errors
+    /// When there is no such part or it does not run.
+    pub async fn kill_part(&self, name: &str) -> Result<()> {
+        let mut process = self.running_process(name)?;
+        process.signal_all(Signal::KILL);
+        process.ended().await;
+        Ok(())
+    }
+
+    /// Halts one part with SIGSTOP, as a hang would: its connections stay open and nothing answers.
+    ///
+    /// # Errors
+    /// When there is no such part or it does not run.
+    pub fn pause_part(&self, name: &str) -> Result<()> {
+        self.running_process(name)?.signal_all(Signal::STOP);
+        Ok(())
+    }
+
+    /// Ends every part, all at the same time.
+    pub async fn stop(&self) {
+        let mut ending = JoinSet::new();
+        for part in &self.parts {
+            if let Some(mut process) = self.process(&part.name) {
+                self.want_end(&part.name);
+                let signal = stop_signal(part);
+                ending.spawn(async move { process.stop(signal, STOP_PATIENCE).await });
+            }
+        }
+        ending.join_all().await;
+    }
+
+    /// What runs, and whether it can be used.
+    pub async fn status(&self) -> Status {
+        let mut asking = JoinSet::new();
+        for (place, part) in self.parts.iter().enumerate() {
+            let (client, part, pid) = (self.client.clone(), part.clone(), self.process(&part.name).map(|p| p.pid()));
+            asking.spawn(async move {
+                let ready = pid.is_some() && ready::is_ready(&client, &part.ready).await;
+                (place, PartStatus { name: part.name, kind: part.kind, url: part.url, pid, ready })
+            });
+        }
+        let mut parts = asking.join_all().await;
+        parts.sort_by_key(|(place, _)| *place);
+        Status { ca: self.ca.clone(), parts: parts.into_iter().map(|(_, part)| part).collect() }
+    }
+
+    /// Every part, in the order in which they are shown.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The CA certificate that clients must trust.
+    pub fn ca(&self) -> &Path {
+        &self.ca
+    }
+
+    /// A part's log file.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.directory.join("logs").join(format!("{name}.log"))
+    }
+
+    /// A part by its name.
+    ///
+    /// # Errors
+    /// When there is none: lists those that there are.
+    pub fn part(&self, name: &str) -> Result<&Part> {
+        self.parts.iter().find(|part| part.name == name).with_context(|| {
+            let names: Vec<_> = self.parts.iter().map(|part| part.name.as_str()).collect();
+            format!("there is no part named {name}; there are {}", names.join(", "))
+        })
+    }
+
+    async fn launch(&self, part: &Part) -> Result<Process> {
+        let log = self.log(&part.name);
+        let folder = if part.unprivileged { self.scratch.0.clone() } else { self.directory.join("parts").join(&part.name) };
+        if let Some(prepare) = &part.prepare
+            && !prepare.creates.exists()
+        {
+            let mut run = Process::start(&prepare.command, &folder, &log, part.unprivileged)?;
+            let status = run.ended().await;
+            if !status.success() {
+                bail!("preparing {} failed with {}{}", part.name, describe(status), log_end(&log));
+            }
+        }
+        let process = Process::start(&part.command, &folder, &log, part.unprivileged)?;
+        let end_is_wanted = Arc::new(AtomicBool::new(false));
+        let running = Running { process: process.clone(), end_is_wanted: end_is_wanted.clone() };
+        self.lock().insert(part.name.clone(), running);
+
+        let (mut watched, name, events) = (process.clone(), part.name.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let status = watched.ended().await;
+            if !end_is_wanted.load(Ordering::Relaxed) {
+                let _ = events.send(Event::Died(name, status));
+            }
+        });
+        Ok(process)
+    }
+
+    /// The part's process, if it runs.
+    fn process(&self, name: &str) -> Option<Process> {
+        let process = self.lock().get(name)?.process.clone();
+        process.exit_status().is_none().then_some(process)
+    }
+
+    fn running_process(&self, name: &str) -> Result<Process> {
+        self.part(name)?;
+        self.process(name).ok_or_else(|| anyhow!("{name} does not run"))
+    }
+
+    fn want_end(&self, name: &str) {
+        if let Some(running) = self.lock().get(name) {
+            running.end_is_wanted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Running>> {
+        self.running.lock().expect("no holder of the lock panics")
+    }
+}
+
+/// The end of a part's log, for an error message.
+pub fn log_end(log: &Path) -> String {
+    const LINES: usize = 15;
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    let shown = &lines[lines.len().saturating_sub(LINES)..];
+    format!("\n  the end of {}:\n    {}", log.display(), shown.join("\n    "))
+}
+
+async fn until_ready(client: Client, part: Part, process: Process, log: PathBuf) -> Result<(String, Duration)> {
+    let begin = Instant::now();
+    let wait = async {
+        while !ready::is_ready(&client, &part.ready).await {
+            if let Some(status) = process.exit_status() {
+                bail!("{} died while starting, with {}{}", part.name, describe(status), log_end(&log));
+            }
+            sleep(Duration::from_millis(25)).await;
+        }
+        Ok(())
+    };
+    match timeout(START_PATIENCE, wait).await {
+        Ok(result) => result.map(|()| (part.name.clone(), begin.elapsed())),
+        Err(_) => bail!("{} is not ready after {} s{}", part.name, START_PATIENCE.as_secs(), log_end(&log)),
+    }
+}
+
+fn stop_signal(part: &Part) -> Signal {
+    match part.stop_signal {
+        StopSignal::Term => Signal::TERM,
+        StopSignal::Int => Signal::INT,
+    }
+}
+
+/// A temporary folder outside the state directory, which an unprivileged user may not be able to reach.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make() -> Result<Self> {
+        let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+        let path = std::env::temp_dir().join(format!("authstack-{}-{unique}", std::process::id()));
+        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,162 @@
+//! Asks Nix which parts the stack has: `lab/topology.nix` in, a list of [`Part`]s out.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use tokio::process::Command;
+
+/// Which stack is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum TopologyName {
+    /// Two nodes on one SQLite file.
+    #[default]
+    Single,
+    /// Three nodes on PostgreSQL.
+    Cluster,
+}
+
+/// scrypt's cost: N = 2^`log_n`, block size `r`, parallelism `p` (RFC 7914).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ScryptCost {
+    /// The logarithm of N to base 2.
+    pub log_n: u8,
+    /// The block size.
+    pub r: u32,
+    /// The parallelism.
+    pub p: u32,
+}
+
+/// What `lab/topology.nix` is told; described there.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings<'a> {
+    /// Which stack.
+    pub topology: TopologyName,
+    /// The loopback network's first three bytes.
+    pub network: String,
+    /// Where state and configuration live.
+    pub directory: &'a Path,
+    /// Where PostgreSQL keeps its data.
+    pub scratch: &'a Path,
+    /// The programs that were found.
+    pub programs: &'a BTreeMap<String, PathBuf>,
+    /// Zipkin's server.
+    pub zipkin_jar: PathBuf,
+    /// The cost of new password hashes.
+    pub scrypt: Option<ScryptCost>,
+    /// The names of the parts to run; `None` for all.
+    pub parts: Option<&'a [String]>,
+}
+
+/// One process of the stack.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Part {
+    /// The name by which the user knows it, such as `auth1`.
+    pub name: String,
+    /// What it is, such as `auth-core`.
+    pub kind: String,
+    /// Where it is reached.
+    pub url: String,
+    /// Further pages worth a look, by their titles.
+    #[serde(default)]
+    pub pages: BTreeMap<String, String>,
+    /// Every address it will listen on.
+    pub listens: Vec<String>,
+    /// Its files, by their path in its own folder, with their text.
+    pub files: BTreeMap<String, String>,
+    /// It refuses to run as root.
+    #[serde(default)]
+    pub unprivileged: bool,
+    /// What must be run once before it.
+    pub prepare: Option<Prepare>,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How to tell that it can be used.
+    pub ready: Ready,
+    /// How it is asked to end.
+    #[serde(default)]
+    pub stop_signal: StopSignal,
+}
+
+/// A command that is run unless what it creates is there already.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Prepare {
+    /// The file that it creates.
+    pub creates: PathBuf,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+}
+
+/// A question that a part answers with yes when it can be used.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Ready {
+    /// A GET that is answered with a success.
+    Http {
+        /// Its URL.
+        url: String,
+    },
+    /// A command that exits with 0.
+    Command {
+        /// The program and its arguments.
+        command: Vec<String>,
+    },
+}
+
+/// The signal for a clean end.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopSignal {
+    /// SIGTERM.
+    #[default]
+    Term,
+    /// SIGINT: with PostgreSQL, clients are disconnected rather than waited for.
+    Int,
+}
+
+/// The parts of the stack, in the order in which they are shown.
+///
+/// # Errors
+/// When Nix refuses the topology (the message is Nix's own) or answers something else than parts.
+pub async fn render(settings: &Settings<'_>) -> Result<Vec<Part>> {
+    let file = env::var_os("AUTHSTACK_TOPOLOGY")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("topology.nix"), PathBuf::from);
+    let program = settings
+        .programs
+        .get("nix-instantiate")
+        .context("nix-instantiate is not among the programs")?;
+    // The dummy store: a plain evaluation needs no /nix, and no right to write to it.
+    let output = Command::new(program)
+        .args(["--eval", "--strict", "--json", "--store", "dummy://"])
+        .arg(&file)
+        .args(["--argstr", "settings", &serde_json::to_string(settings)?])
+        .output()
+        .await
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    if !output.status.success() {
+        bail!("Nix cannot evaluate {}:\n{}", file.display(), String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[derive(Deserialize)]
+    struct Answer {
+        parts: Vec<Part>,
+    }
+    let answer: Answer =
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{} answers no parts", file.display()))?;
+    if let Some(unknown) = settings
+        .parts
+        .iter()
+        .copied()
+        .flatten()
+        .find(|name| answer.parts.iter().all(|part| part.name != **name))
+    {
+        bail!("the topology has no part named {unknown}");
+    }
+    Ok(answer.parts)
+}

@@ -1,0 +1,248 @@
+//! `up`: starts the stack, shows the progress, then watches over it and does what other terminals ask.
+
+use std::{
+    fs::{self, File},
+    io::{self, IsTerminal, Read, Write},
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use lab::{
+    Event, Setup, Stack, TopologyName,
+    control::{self, Answer, Request},
+    network::Network,
+    process::describe,
+    stack::log_end,
+};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    process::Command,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::sleep,
+};
+
+/// Where the background half of `--detach` writes what the foreground would show.
+const OWN_LOG: &str = "logs/lab.log";
+
+/// Runs the stack until a signal or `down` ends it.
+pub async fn run(state: &Path, topology: TopologyName, background: bool) -> Result<()> {
+    if background {
+        // A session of its own: closing the terminal does not end it.
+        rustix::process::setsid().context("cannot leave the terminal's session")?;
+    }
+    let begin = Instant::now();
+    fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
+    let requests = control::listen(state).await?;
+    let done = serve(state, topology, requests, begin).await;
+    let _ = fs::remove_file(control::socket(state));
+    done
+}
+
+async fn serve(state: &Path, topology: TopologyName, requests: UnixListener, begin: Instant) -> Result<()> {
+    let (tell, mut events) = unbounded_channel();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let setup = Setup {
+        topology,
+        directory: state.to_owned(),
+        network: Network::of_the_user()?,
+        scrypt: None,
+        parts: None,
+    };
+    let stack = Stack::prepare(setup, tell).await?;
+    let mut progress = Progress::begin(&stack);
+
+    let started = tokio::select! {
+        started = start(&stack, &mut events, &mut progress) => started.map(|()| true),
+        _ = interrupt.recv() => Ok(false),
+        _ = terminate.recv() => Ok(false),
+    };
+    let watched = match started {
+        Ok(true) => {
+            progress.end();
+            print_ready(&stack, topology, begin.elapsed());
+            tokio::select! {
+                watched = watch(&stack, &mut events, &requests) => watched,
+                _ = interrupt.recv() => Ok(()),
+                _ = terminate.recv() => Ok(()),
+            }
+        }
+        other => {
+            progress.end();
+            other.map(|_| ())
+        }
+    };
+    say("Stopping …");
+    tokio::select! {
+        () = stack.stop() => {}
+        _ = interrupt.recv() => say("Interrupted again: killing what is left."),
+    }
+    watched
+}
+
+async fn start(stack: &Stack, events: &mut UnboundedReceiver<Event>, progress: &mut Progress) -> Result<()> {
+    let starting = stack.start();
+    tokio::pin!(starting);
+    loop {
+        tokio::select! {
+            biased;
+            Some(event) = events.recv() => if let Event::Ready(part, took) = event { progress.ready(&part, took) },
+            started = &mut starting => return started,
+        }
+    }
+}
+
+/// Reports what dies and does what other terminals ask, until one of them asks for the end.
+async fn watch(stack: &Stack, events: &mut UnboundedReceiver<Event>, requests: &UnixListener) -> Result<()> {
+    loop {
+        tokio::select! {
+            Some(event) = events.recv() => if let Event::Died(part, status) = event {
+                say(&format!("{part} died with {}: `./dev start {part}` brings it back{}",
+                    describe(status), log_end(&stack.log(&part))));
+            },
+            Ok((mut stream, _)) = requests.accept() => {
+                let Ok(request) = control::receive(&mut stream).await else { continue };
+                let end = matches!(request, Request::Down);
+                let answer = answer(stack, request).await.unwrap_or_else(|error| Answer::Refused(format!("{error:#}")));
+                if let Answer::Done(message) = &answer {
+                    say(message);
+                }
+                let _ = control::send(&mut stream, &answer).await;
+                if end {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+async fn answer(stack: &Stack, request: Request) -> Result<Answer> {
+    Ok(match request {
+        Request::Status => Answer::Status(stack.status().await),
+        Request::Start(part) => {
+            let took = stack.start_part(&part).await?;
+            Answer::Done(format!("{part} is ready after {:.1} s.", took.as_secs_f64()))
+        }
+        Request::Stop(part) => {
+            let status = stack.stop_part(&part).await?;
+            Answer::Done(format!("{part} has ended with {}: `./dev start {part}` brings it back.", describe(status)))
+        }
+        Request::Kill(part) => {
+            stack.kill_part(&part).await?;
+            Answer::Done(format!("{part} is killed: `./dev start {part}` brings it back."))
+        }
+        Request::Pause(part) => {
+            stack.pause_part(&part)?;
+            Answer::Done(format!("{part} is paused: `./dev start {part}` lets it go on."))
+        }
+        Request::Down => Answer::Done("Asked to end.".into()),
+    })
+}
+
+/// Starts the stack in the background and returns when it is ready.
+pub async fn detached(state: &Path, topology: TopologyName) -> Result<()> {
+    fs::create_dir_all(state.join("logs"))?;
+    if UnixStream::connect(control::socket(state)).await.is_ok() {
+        bail!("it is already running: `./dev status` shows it, `./dev down` ends it");
+    }
+    let log = state.join(OWN_LOG);
+    let write = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let mut read = File::open(&log)?;
+    let name = clap::ValueEnum::to_possible_value(&topology).expect("every topology has a name");
+    let mut background = Command::new(std::env::current_exe()?)
+        .arg("--state")
+        .arg(state)
+        .args(["up", "--background", "--topology", name.get_name()])
+        .stdin(Stdio::null())
+        .stdout(write.try_clone()?)
+        .stderr(write)
+        .spawn()?;
+    let mut shown = String::new();
+    loop {
+        let ended = background.try_wait()?;
+        let mut new = String::new();
+        read.read_to_string(&mut new)?;
+        print!("{new}");
+        io::stdout().flush()?;
+        shown += &new;
+        if let Some(status) = ended {
+            bail!("the stack has not started ({})", describe(status));
+        }
+        if shown.contains(READY_MARK) && shown.ends_with("\n\n") {
+            println!("It runs in the background: `./dev status`, `./dev logs`, `./dev down`.");
+            return Ok(());
+        }
+        sleep(Duration::from_millis(30)).await;
+    }
+}
+
+/// Shows how the start goes: a line per part, and on a terminal which ones are still awaited.
+struct Progress {
+    awaited: Vec<String>,
+    terminal: bool,
+}
+
+impl Progress {
+    fn begin(stack: &Stack) -> Self {
+        let awaited: Vec<_> = stack.parts().iter().map(|part| part.name.clone()).collect();
+        println!("Starting {} parts …", awaited.len());
+        let mut progress = Self { awaited, terminal: io::stdout().is_terminal() };
+        progress.show();
+        progress
+    }
+
+    fn ready(&mut self, part: &str, took: Duration) {
+        self.end();
+        println!("  {part:<15} ready after {:.1} s", took.as_secs_f64());
+        self.awaited.retain(|name| name != part);
+        self.show();
+    }
+
+    fn show(&mut self) {
+        if self.terminal && !self.awaited.is_empty() {
+            print!("  waiting for {} …", self.awaited.join(", "));
+            let _ = io::stdout().flush();
+        }
+    }
+
+    /// Wipes the line of those awaited.
+    fn end(&self) {
+        if self.terminal {
+            print!("\r\x1b[2K");
+        }
+    }
+}
+
+const READY_MARK: &str = "Ready after ";
+
+fn print_ready(stack: &Stack, topology: TopologyName, took: Duration) {
+    let what = match topology {
+        TopologyName::Single => "two nodes on one SQLite file",
+        TopologyName::Cluster => "three nodes on PostgreSQL",
+    };
+    println!("\n{READY_MARK}{:.1} s: {what}.\n", took.as_secs_f64());
+    for part in stack.parts() {
+        println!("  {:<15} {}", part.name, part.url);
+        for (title, url) in &part.pages {
+            println!("  {:<15} {url}", format!("  {title}"));
+        }
+    }
+    let gateway = stack.part("gateway").map_or("", |part| part.url.as_str());
+    let ca = stack.ca().display();
+    println!("\nSign up, then log in:\n");
+    for mutation in ["signUp", "logIn"] {
+        println!(
+            "  curl --cacert {ca} {gateway}/graphql --json \\\n    \
+             '{{\"query\":\"mutation {{ {mutation}(email: \\\"me@example.com\\\", password: \\\"correct horse battery\\\") \
+             {{ message accessToken }} }}\"}}'"
+        );
+    }
+    println!("\nCtrl-C ends it; `./dev kill auth1` in another terminal breaks it.\n");
+}
+
+fn say(message: &str) {
+    println!("{message}");
+}

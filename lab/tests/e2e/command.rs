@@ -1,0 +1,171 @@
+//! The commands behind `./dev`, as a contributor uses them.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use lab::stack::Status;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+fn lab(state: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lab")).arg("--state").arg(state).args(arguments).output().expect("lab runs")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn status(state: &Path) -> Status {
+    let output = lab(state, &["status", "--json"]);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
+}
+
+/// The processes that mention the state directory: every part has it in its arguments or as its folder.
+fn left_behind(state: &Path) -> Vec<String> {
+    let state = state.to_str().unwrap();
+    fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| {
+            let folder = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+            let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            entry.file_name() != std::process::id().to_string().as_str()
+                && (folder.starts_with(state) || String::from_utf8_lossy(&command).contains(state))
+        })
+        .map(|entry| String::from_utf8_lossy(&fs::read(entry.path().join("cmdline")).unwrap_or_default()).replace('\0', " "))
+        .collect()
+}
+
+/// `lab up` in the foreground, its output line by line.
+struct Foreground {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Foreground {
+    fn up(state: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lab"))
+            .arg("--state")
+            .arg(state)
+            .arg("up")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("lab runs");
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (tell, lines) = mpsc::channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Self { child, lines }
+    }
+
+    /// The first line that contains `text`.
+    fn line(&self, text: &str, patience: Duration) -> String {
+        let begin = std::time::Instant::now();
+        loop {
+            let left = patience.saturating_sub(begin.elapsed());
+            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("no line with {text:?} within {patience:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One story, as starting everything is what takes time: up, break each part, mend it, Ctrl-C.
+#[test]
+fn up_reports_every_death_by_name_within_two_seconds_and_start_mends_it() {
+    let state = TempDir::with_prefix("authstack-test-").unwrap();
+    let mut up = Foreground::up(state.path());
+    up.line("Ctrl-C ends it", Duration::from_secs(60));
+
+    let parts = status(state.path()).parts;
+    assert!(parts.len() >= 7 && parts.iter().all(|part| part.ready), "{parts:?}");
+    for part in parts {
+        kill_process(Pid::from_raw(part.pid.unwrap()).unwrap(), Signal::KILL).unwrap();
+        let line = up.line(" died with ", Duration::from_secs(2));
+        assert!(line.starts_with(&format!("{} died with signal 9", part.name)), "{line}");
+        let started = lab(state.path(), &["start", &part.name]);
+        assert!(started.status.success(), "{}", text(&started));
+    }
+    assert!(status(state.path()).parts.iter().all(|part| part.ready));
+
+    kill_process(Pid::from_raw(up.child.id() as i32).unwrap(), Signal::INT).unwrap();
+    assert!(up.child.wait().unwrap().success());
+    assert_eq!(left_behind(state.path()), Vec::<String>::new());
+}
+
+#[test]
+fn up_in_the_background_prints_commands_that_work_and_down_leaves_nothing_behind() {
+    let state = TempDir::with_prefix("authstack-test-").unwrap();
+    let up = lab(state.path(), &["up", "--detach"]);
+    assert!(up.status.success(), "{}", text(&up));
+
+    let printed = text(&up).replace("\\\n", " ");
+    let curls: Vec<_> = printed.lines().filter(|line| line.trim_start().starts_with("curl ")).collect();
+    assert_eq!(curls.len(), 2, "{printed}");
+    for curl in curls {
+        let answer = Command::new("sh").args(["-c", curl]).output().unwrap();
+        assert!(text(&answer).contains("\"accessToken\":\"ey"), "{curl}\n{}", text(&answer));
+    }
+
+    let again = lab(state.path(), &["up"]);
+    assert!(!again.status.success() && text(&again).contains("already running"), "{}", text(&again));
+
+    let down = lab(state.path(), &["down"]);
+    assert!(down.status.success(), "{}", text(&down));
+    assert_eq!(left_behind(state.path()), Vec::<String>::new());
+
+    let logs = lab(state.path(), &["logs", "auth1"]);
+    assert!(text(&logs).contains("signUp"), "{}", text(&logs));
+    let clean = lab(state.path(), &["clean"]);
+    assert!(clean.status.success() && !state.path().exists(), "{}", text(&clean));
+}
+
+#[test]
+fn killing_the_lab_itself_takes_every_part_with_it() {
+    let state = TempDir::with_prefix("authstack-test-").unwrap();
+    let mut up = Foreground::up(state.path());
+    up.line("Ctrl-C ends it", Duration::from_secs(60));
+    up.child.kill().unwrap();
+    up.child.wait().unwrap();
+    let begin = std::time::Instant::now();
+    while !left_behind(state.path()).is_empty() {
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", left_behind(state.path()));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_part_that_dies_while_starting_is_named_with_the_end_of_its_log() {
+    let state = TempDir::with_prefix("authstack-test-").unwrap();
+    // A database that is none: the node cannot start on it.
+    fs::create_dir_all(state.path().join("keys")).unwrap();
+    fs::write(state.path().join("keys/signing-key.pem"), "this is no key").unwrap();
+    let up = lab(state.path(), &["up"]);
+    assert!(!up.status.success());
+    let said = text(&up);
+    assert!(said.contains("died while starting") && said.contains("signing"), "{said}");
+    assert_eq!(left_behind(state.path()), Vec::<String>::new());
+}
+
+#[test]
+fn what_needs_a_running_stack_says_how_to_start_one() {
+    let state = TempDir::with_prefix("authstack-test-").unwrap();
+    for command in [&["status"][..], &["kill", "auth1"], &["status", "--json"]] {
+        let output = lab(state.path(), command);
+        assert!(!output.status.success());
+        assert!(text(&output).contains("`./dev up` starts it"), "{}", text(&output));
+    }
+}

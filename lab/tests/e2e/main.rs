@@ -1,0 +1,11 @@
+//! The promises of the stack, tested on the real stack: real HAProxy, real TLS, real processes that are really killed.
+
+mod bad_input;
+mod command;
+mod durability;
+mod failover;
+mod monitoring;
+mod secrets;
+mod sign_up_and_log_in;
+mod support;
+mod tracing;

@@ -1,0 +1,41 @@
+//! The operator's view: metrics of every part, the gateway's statistics page.
+
+use crate::support::{SERVING, eventually, start};
+
+#[tokio::test]
+async fn prometheus_sees_every_target_up() {
+    let stack = start(&[]).await;
+    let targets = stack.url("prometheus") + "/api/v1/targets?state=active";
+    let mut jobs: Vec<String> = eventually("every target is up", || async {
+        let answer = stack.json(&targets).await;
+        let active = answer["data"]["activeTargets"].as_array()?.clone();
+        active.iter().all(|target| target["health"] == "up").then(|| {
+            active.iter().map(|target| format!("{}", target["labels"]["node"].as_str().unwrap_or_default())).collect()
+        })
+    })
+    .await;
+    jobs.sort();
+    assert_eq!(jobs, ["alertmanager", "auth1", "auth2", "gateway", "node-exporter", "prometheus", "zipkin"]);
+}
+
+#[tokio::test]
+async fn the_alert_for_a_dead_target_reaches_alertmanager() {
+    let stack = start(&["auth1", "auth2", "gateway", "prometheus", "alertmanager"]).await;
+    stack.stack.kill_part("auth1").await.unwrap();
+    stack.stack.kill_part("auth2").await.unwrap();
+    let alerts = stack.url("alertmanager") + "/api/v2/alerts";
+    eventually("Alertmanager knows that no node is left", || async {
+        let answer = stack.json(&alerts).await;
+        answer.as_array()?.iter().any(|alert| alert["labels"]["alertname"] == "NoNodeLeft").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_statistics_page_lists_every_node() {
+    let stack = start(SERVING).await;
+    let page = stack.text(&stack.stats_page()).await;
+    for node in ["auth1", "auth2"] {
+        assert!(page.contains(&format!("auth-core/{node}")), "{node} is not on the page");
+    }
+}

@@ -1,0 +1,226 @@
+# The lab's stack: which processes run, on which loopback address, with which configuration.
+#
+# Evaluated by `lab` with builtins alone; every configuration comes from nixos-modules/render, so that what runs here is what
+# NixOS deploys. Answers { parts = [ … ]; }, which lab/src/topology.rs describes.
+#
+# `settings` is JSON text:
+#   topology   "single" (two nodes on one SQLite file) or "cluster" (three nodes on PostgreSQL)
+#   network    the first three bytes of the loopback network that is the stack's own, such as "127.77.0"
+#   directory  where state and configuration live; made, and filled with keys and certificates, by `lab`
+#   scratch    an empty directory outside of it for PostgreSQL, which does not run as root
+#   programs   { NAME = PATH; } of every program that was found
+#   zipkinJar  path of Zipkin's server
+#   scrypt     scrypt's cost for new passwords, { log_n, r, p }; null for auth-core's own default
+#   parts      the names of the parts to run; null for all
+{ settings }:
+let
+  lab = builtins.fromJSON settings;
+  inherit (lab) directory programs scratch;
+  render = ../nixos-modules/render;
+
+  address = {
+    gateway = "${lab.network}.1";
+    auth = number: "${lab.network}.${toString (10 + number)}";
+    postgres = "${lab.network}.20";
+    prometheus = "${lab.network}.21";
+    alertmanager = "${lab.network}.22";
+    node-exporter = "${lab.network}.23";
+    zipkin = "${lab.network}.24";
+    grafana = "${lab.network}.25";
+  };
+
+  onPostgres = lab.topology == "cluster";
+  nodes = map (number: {
+    name = "auth${toString number}";
+    address = "${address.auth number}:8080";
+  }) (if onPostgres then [ 1 2 3 ] else [ 1 2 ]);
+
+  # A part that is not run is not scraped either, nor sent anything.
+  wanted = name: lab.parts == null || builtins.elem name lab.parts;
+  runningNodes = builtins.filter (node: wanted node.name) nodes;
+  optionals = condition: list: if condition then list else [ ];
+
+  own = name: "${directory}/parts/${name}";
+  http = url: { kind = "http"; inherit url; };
+
+  gateway = {
+    name = "gateway";
+    kind = "haproxy";
+    url = "https://${address.gateway}:8443";
+    pages = { "statistics" = "http://${address.gateway}:8404/stats"; };
+    listens = [ "${address.gateway}:8443" "${address.gateway}:8404" ];
+    files."haproxy.cfg" = import "${render}/haproxy.nix" {
+      listen = "${address.gateway}:8443";
+      statsListen = "${address.gateway}:8404";
+      certificate = "${directory}/keys/gateway.pem";
+      nodes = runningNodes;
+      extraGlobal = [ "stats socket ${own "gateway"}/admin.sock mode 600 level admin" ];
+    };
+    command = [ programs.haproxy "-db" "-f" "${own "gateway"}/haproxy.cfg" ];
+    ready = http "https://${address.gateway}:8443/healthz";
+  };
+
+  authNode = node: {
+    inherit (node) name;
+    kind = "auth-core";
+    url = "http://${node.address}";
+    listens = [ node.address ];
+    # TOML has no null, and JSON's values are TOML's only inline: each section is one inline table.
+    files."auth-core.toml" = toml {
+      node = node.name;
+      listen = node.address;
+      drain_seconds = 2;
+      database =
+        if onPostgres then
+          {
+            url = "postgres://authcore@${address.postgres}:5432/postgres";
+            password_file = "${directory}/keys/postgres-password";
+          }
+        else
+          { url = "sqlite:${directory}/data/auth.db"; };
+      tokens = {
+        issuer = gateway.url;
+        signing_key_file = "${directory}/keys/signing-key.pem";
+      };
+      password = if lab.scrypt == null then { } else { inherit (lab) scrypt; };
+      log.format = "json";
+      tracing =
+        if wanted "zipkin" then { zipkin_url = "http://${address.zipkin}:9411/api/v2/spans"; } else { };
+    };
+    command = [ programs.auth-core "serve" "--config" "${own node.name}/auth-core.toml" ];
+    ready = http "http://${node.address}/readyz";
+  };
+
+  # Written out by hand as builtins has no toTOML: `key = value`, with nested sets as inline tables.
+  toml =
+    let
+      value =
+        v:
+        if builtins.isAttrs v then
+          "{ ${builtins.concatStringsSep ", " (builtins.attrValues (builtins.mapAttrs pair v))} }"
+        else
+          builtins.toJSON v;
+      pair = key: v: "${key} = ${value v}";
+    in
+    set: builtins.concatStringsSep "\n" (builtins.attrValues (builtins.mapAttrs pair set)) + "\n";
+
+  postgres = {
+    name = "postgres";
+    kind = "postgres";
+    url = "postgres://authcore@${address.postgres}:5432/postgres";
+    listens = [ "${address.postgres}:5432" ];
+    files = { };
+    unprivileged = true;
+    # SIGINT ends it at once; SIGTERM would wait for its clients to go.
+    stop_signal = "int";
+    prepare = {
+      creates = "${scratch}/data/PG_VERSION";
+      command = [
+        programs.initdb "--pgdata=${scratch}/data" "--username=authcore" "--pwfile=${scratch}/password"
+        "--auth=scram-sha-256" "--encoding=UTF8" "--locale=C" "--no-sync"
+      ];
+    };
+    command = [
+      programs.postgres "-D" "${scratch}/data" "-c" "listen_addresses=${address.postgres}" "-c" "port=5432"
+      "-c" "unix_socket_directories=" "-c" "max_connections=60"
+    ];
+    ready = { kind = "command"; command = [ programs.pg_isready "--quiet" "--host=${address.postgres}" "--port=5432" ]; };
+  };
+
+  prometheusConfig = import "${render}/prometheus.nix" {
+    scrapeInterval = "1s";
+    alertmanagers = optionals (wanted "alertmanager") [ "${address.alertmanager}:9093" ];
+    ruleFiles = [ "${own "prometheus"}/rules.json" ];
+    targets = builtins.listToAttrs (
+      builtins.filter (job: job.value != [ ]) [
+        { name = "gateway"; value = optionals (wanted "gateway") [ { name = "gateway"; address = "${address.gateway}:8404"; } ]; }
+        { name = "auth-core"; value = runningNodes; }
+        { name = "prometheus"; value = [ { name = "prometheus"; address = "${address.prometheus}:9090"; } ]; }
+        { name = "alertmanager"; value = optionals (wanted "alertmanager") [ { name = "alertmanager"; address = "${address.alertmanager}:9093"; } ]; }
+        { name = "node-exporter"; value = optionals (wanted "node-exporter") [ { name = "node-exporter"; address = "${address.node-exporter}:9100"; } ]; }
+        { name = "zipkin"; value = optionals (wanted "zipkin") [ { name = "zipkin"; address = "${address.zipkin}:9411"; path = "/prometheus"; } ]; }
+      ]
+    );
+  };
+
+  prometheus = {
+    name = "prometheus";
+    kind = "prometheus";
+    url = "http://${address.prometheus}:9090";
+    listens = [ "${address.prometheus}:9090" ];
+    files = {
+      "prometheus.json" = builtins.toJSON prometheusConfig.config;
+      "rules.json" = builtins.toJSON prometheusConfig.rules;
+    };
+    command = [
+      programs.prometheus "--config.file=${own "prometheus"}/prometheus.json"
+      "--storage.tsdb.path=${own "prometheus"}/data" "--web.listen-address=${address.prometheus}:9090"
+    ];
+    ready = http "http://${address.prometheus}:9090/-/ready";
+  };
+
+  alertmanager = {
+    name = "alertmanager";
+    kind = "alertmanager";
+    url = "http://${address.alertmanager}:9093";
+    listens = [ "${address.alertmanager}:9093" ];
+    files."alertmanager.json" = builtins.toJSON (import "${render}/alertmanager.nix" { groupWait = "1s"; });
+    command = [
+      programs.prometheus-alertmanager "--config.file=${own "alertmanager"}/alertmanager.json"
+      "--storage.path=${own "alertmanager"}/data" "--web.listen-address=${address.alertmanager}:9093"
+      "--cluster.listen-address="
+    ];
+    ready = http "http://${address.alertmanager}:9093/-/ready";
+  };
+
+  node-exporter = {
+    name = "node-exporter";
+    kind = "node-exporter";
+    url = "http://${address.node-exporter}:9100";
+    listens = [ "${address.node-exporter}:9100" ];
+    files = { };
+    command = [ programs.prometheus-node-exporter "--web.listen-address=${address.node-exporter}:9100" ];
+    ready = http "http://${address.node-exporter}:9100/";
+  };
+
+  zipkin = {
+    name = "zipkin";
+    kind = "zipkin";
+    url = "http://${address.zipkin}:9411/zipkin";
+    listens = [ "${address.zipkin}:9411" ];
+    files = { };
+    # A quick start counts for more here than peak speed. Zipkin listens on every address unless its server is told one.
+    command = [
+      programs.java "-Xmx256m" "-XX:TieredStopAtLevel=1" "-XX:+UseSerialGC" "-jar" lab.zipkinJar
+      "--armeria.ports[0].ip=${address.zipkin}" "--armeria.ports[0].port=9411" "--armeria.ports[0].protocols[0]=http"
+    ];
+    ready = http "http://${address.zipkin}:9411/health";
+  };
+
+  grafana = {
+    name = "grafana";
+    kind = "grafana";
+    url = "http://${address.grafana}:3000";
+    listens = [ "${address.grafana}:3000" ];
+    files."provisioning/datasources/authstack.yaml" =
+      builtins.toJSON (import "${render}/grafana.nix" { prometheusUrl = prometheus.url; }).datasources;
+    command = [
+      programs.grafana "server" "--homepath=${lab.grafanaHome}"
+      "cfg:server.http_addr=${address.grafana}" "cfg:server.http_port=3000"
+      "cfg:paths.data=${own "grafana"}/data" "cfg:paths.logs=${own "grafana"}/data"
+      "cfg:paths.provisioning=${own "grafana"}/provisioning"
+      "cfg:auth.anonymous.enabled=true" "cfg:analytics.reporting_enabled=false" "cfg:analytics.check_for_updates=false"
+    ];
+    ready = http "http://${address.grafana}:3000/api/health";
+  };
+
+  parts =
+    optionals onPostgres [ postgres ]
+    ++ map authNode nodes
+    ++ [ gateway prometheus alertmanager node-exporter zipkin ]
+    # Debian has no package of it: it is there where somebody installed it.
+    ++ optionals (programs ? grafana) [ grafana ];
+in
+{
+  parts = builtins.filter (part: wanted part.name) parts;
+}

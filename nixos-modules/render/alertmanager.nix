@@ -1,0 +1,15 @@
+# Alertmanager: who hears of an alert. Settings in, alertmanager.yml as an attribute set out.
+{
+  # Receivers in Alertmanager's own notation; without one, alerts are only shown on its page.
+  receivers ? [ { name = "page"; } ],
+  # How long alerts that belong together are collected before the first notice.
+  groupWait ? "10s",
+}:
+{
+  route = {
+    receiver = (builtins.head receivers).name;
+    group_by = [ "alertname" ];
+    group_wait = groupWait;
+  };
+  inherit receivers;
+}

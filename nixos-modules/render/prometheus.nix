@@ -1,0 +1,59 @@
+# Prometheus: what is scraped, what raises an alert, and where alerts go.
+#
+# Settings in, two attribute sets out: `config` (prometheus.yml) and `rules` (a rule file). JSON is YAML, so `builtins.toJSON`
+# makes the files.
+{
+  # { JOB = [ { name; address = "ADDRESS:PORT"; path ? "/metrics"; } ]; }
+  targets,
+  # "ADDRESS:PORT" of each Alertmanager.
+  alertmanagers ? [ ],
+  # Paths of the rule files, as Prometheus sees them.
+  ruleFiles ? [ ],
+  # Prometheus' own duration notation.
+  scrapeInterval ? "15s",
+}:
+let
+  # Targets of one job that differ in their metrics path need a scrape config each; here all of a job share it.
+  scrape = job: {
+    job_name = job;
+    metrics_path = (builtins.head targets.${job}).path or "/metrics";
+    static_configs = map (target: {
+      targets = [ target.address ];
+      labels.node = target.name;
+    }) targets.${job};
+  };
+
+  alert = name: severity: wait: expr: summary: {
+    alert = name;
+    inherit expr;
+    for = wait;
+    labels = { inherit severity; };
+    annotations = { inherit summary; };
+  };
+in
+{
+  config = {
+    global = {
+      scrape_interval = scrapeInterval;
+      evaluation_interval = scrapeInterval;
+    };
+    rule_files = ruleFiles;
+    scrape_configs = map scrape (builtins.attrNames targets);
+    alerting.alertmanagers = [ { static_configs = [ { targets = alertmanagers; } ]; } ];
+  };
+
+  rules.groups = [
+    {
+      name = "authstack";
+      rules = [
+        (alert "TargetDown" "warning" "30s" "up == 0" "{{ $labels.job }} on {{ $labels.node }} does not answer its scrapes")
+        (alert "NodeOutOfRotation" "warning" "30s" ''haproxy_server_status{proxy="auth-core",state="UP"} == 0''
+          "The gateway sends nothing to {{ $labels.server }}: its health check fails"
+        )
+        (alert "NoNodeLeft" "critical" "5s" ''haproxy_backend_active_servers{proxy="auth-core"} == 0''
+          "No auth-core node is in rotation: every request is refused"
+        )
+      ];
+    }
+  ];
+}
