@@ -1,0 +1,193 @@
+//! Where the load goes and how it gets there: the URL, whom to trust, and which addresses to come from.
+
+use std::error::Error;
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use ipnet::Ipv4Net;
+use reqwest::{Certificate, Client, Url, redirect};
+use serde_json::json;
+
+/// How long a request may take; one that takes longer has failed.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The service under load, and one HTTP client for each virtual user, with connections of its own.
+pub struct Target {
+    url: String,
+    clients: Vec<Client>,
+}
+
+impl Target {
+    /// A target at `url` (`https://host:port`) for `users` virtual users, trusting only the certificates in the PEM
+    /// file `ca` (`None`: the system's roots). Each user has its own address of the loopback range `from`, if given.
+    ///
+    /// # Errors
+    /// A text that says what to change, when the URL, the file or the range cannot be used.
+    pub fn new(url: &str, users: usize, ca: Option<&Path>, from: Option<Ipv4Net>) -> Result<Self> {
+        let parsed = Url::parse(url).with_context(|| {
+            format!("--url {url:?} is not a URL; write it as https://HOST:PORT")
+        })?;
+        ensure!(
+            parsed.username().is_empty() && parsed.password().is_none(),
+            "--url must hold no user name or password"
+        );
+        ensure!(
+            matches!(parsed.scheme(), "https" | "http"),
+            "--url {url:?} is not an HTTP address; write it as https://HOST:PORT"
+        );
+        ensure!(
+            parsed.query().is_none() && parsed.fragment().is_none(),
+            "--url {url:?} must end with the host, the port or a path; `/graphql` is added to it"
+        );
+        let roots = ca.map(read_roots).transpose()?;
+        let sources = from
+            .map(|range| sources(range, users))
+            .transpose()?
+            .unwrap_or_else(|| vec![None; users]);
+        let clients = sources
+            .into_iter()
+            .map(|source| client(roots.as_deref(), source));
+        Ok(Self {
+            url: parsed.as_str().trim_end_matches('/').to_owned(),
+            clients: clients.collect::<Result<_>>()?,
+        })
+    }
+
+    /// The base URL.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where GraphQL is answered.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("{}/graphql", self.url)
+    }
+
+    /// The virtual users' clients.
+    pub(crate) fn clients(&self) -> &[Client] {
+        &self.clients
+    }
+
+    /// Asks whether anybody is there, so that a wrong address or certificate is one clear error before the run and
+    /// not a thousand in it. Any HTTP answer will do.
+    ///
+    /// # Errors
+    /// A text that says why there was no answer and what to look at.
+    pub async fn reach(&self) -> Result<()> {
+        let question = json!({ "query": "query Reach { __typename }", "operationName": "Reach" });
+        let asked = self.clients[0].post(self.endpoint()).json(&question);
+        let Err(error) = asked.send().await else {
+            return Ok(());
+        };
+        let cause = root_cause(&error);
+        let hint = if cause.contains("certificate") {
+            "name the CA's certificate with --ca FILE, and in --url a host that the certificate is for"
+        } else {
+            "is the service running, and is --url right?"
+        };
+        bail!("cannot reach {}: {cause}\n{hint}", self.endpoint())
+    }
+}
+
+/// An address of `range` for each user.
+fn sources(range: Ipv4Net, users: usize) -> Result<Vec<Option<IpAddr>>> {
+    ensure!(
+        range.network().is_loopback() && range.prefix_len() >= 8,
+        "--from {range} is not a loopback range; use one like 127.9.8.0/24"
+    );
+    let sources: Vec<_> = range
+        .hosts()
+        .take(users)
+        .map(|host| Some(host.into()))
+        .collect();
+    ensure!(
+        sources.len() == users,
+        "--from {range} has {} addresses for {users} users; take a larger range or fewer --users",
+        sources.len()
+    );
+    Ok(sources)
+}
+
+fn client(roots: Option<&[Certificate]>, source: Option<IpAddr>) -> Result<Client> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("authload/", env!("CARGO_PKG_VERSION")))
+        .timeout(TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .local_address(source);
+    if let Some(roots) = roots {
+        builder = builder.tls_certs_only(roots.to_vec());
+    }
+    builder.build().context("cannot set up the HTTP client")
+}
+
+fn read_roots(file: &Path) -> Result<Vec<Certificate>> {
+    let pem =
+        fs::read(file).with_context(|| format!("cannot read the --ca file {}", file.display()))?;
+    let roots = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+    ensure!(
+        !roots.is_empty(),
+        "the --ca file {} holds no certificate; it must hold PEM (`-----BEGIN CERTIFICATE-----`)",
+        file.display()
+    );
+    Ok(roots)
+}
+
+/// Why a request got no answer, without the URL and the layers in between.
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", TIMEOUT.as_secs());
+    }
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str, from: Option<&str>) -> Result<Target> {
+        Target::new(url, 7, None, from.map(|range| range.parse().unwrap()))
+    }
+
+    fn refusal(url: &str, from: Option<&str>) -> String {
+        let refused = target(url, from).err();
+        refused.expect("it is refused").to_string()
+    }
+
+    #[test]
+    fn the_endpoint_is_below_the_url() {
+        for url in ["https://auth.example:8443", "https://auth.example:8443/"] {
+            let endpoint = target(url, None).unwrap().endpoint();
+            assert_eq!(endpoint, "https://auth.example:8443/graphql");
+        }
+        let below = target("http://auth.example/auth/", None).unwrap();
+        assert_eq!(below.endpoint(), "http://auth.example/auth/graphql");
+    }
+
+    #[test]
+    fn an_unusable_url_is_refused_with_what_to_write() {
+        assert!(refusal("127.0.0.1:8443", None).contains("https://HOST:PORT"));
+        assert!(refusal("ftp://auth.example", None).contains("https://HOST:PORT"));
+        let with_secret = refusal("https://a:secret@auth.example", None);
+        assert!(with_secret.contains("no user name") && !with_secret.contains("secret"));
+        assert!(refusal("https://auth.example/?x=1", None).contains("`/graphql` is added"));
+    }
+
+    #[test]
+    fn source_addresses_are_loopback_only_and_one_for_each_user() {
+        let url = "http://127.0.0.1";
+        assert!(refusal(url, Some("10.0.0.0/24")).contains("not a loopback range"));
+        assert!(refusal(url, Some("127.9.8.0/29")).contains("6 addresses for 7 users"));
+        assert_eq!(
+            target(url, Some("127.9.8.0/28")).unwrap().clients().len(),
+            7
+        );
+    }
+}
