@@ -1,0 +1,195 @@
+//! The story of this service: signing up, logging in, and telling who somebody is.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use uuid::Uuid;
+
+use crate::email::Email;
+use crate::error::AuthError;
+use crate::hash_pool::HashPool;
+use crate::idempotency::IdempotencyKey;
+use crate::password::Password;
+use crate::store::{Account, Store, StoreError};
+use crate::tokens::{Claims, KeyRing, TokenError};
+
+/// The role of a new account.
+const ROLE: &str = "user";
+
+/// What the operations need.
+pub struct Accounts {
+    /// Where accounts are stored.
+    pub store: Store,
+    /// Where passwords are hashed.
+    pub hashes: HashPool,
+    /// What signs and verifies tokens.
+    pub keys: KeyRing,
+    /// Fewest code points of a new password.
+    pub min_password_length: usize,
+}
+
+/// Who somebody is, as the outside sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The account's id.
+    pub id: String,
+    /// The e-mail address as it was typed at sign-up.
+    pub email: String,
+    /// What the account may do.
+    pub role: String,
+}
+
+/// What a log-in or sign-up leads to.
+pub enum Session {
+    /// A new token.
+    New {
+        /// The token.
+        access_token: String,
+        /// Whose it is.
+        identity: Identity,
+    },
+    /// The caller had a valid token already, and keeps it.
+    AlreadyLoggedIn(Identity),
+}
+
+impl Accounts {
+    /// Makes an account and logs it in.
+    ///
+    /// With an idempotency key a repeat is answered for the account that the first sign-up made.
+    ///
+    /// # Errors
+    /// `INVALID_EMAIL`, `WEAK_PASSWORD`, `EMAIL_TAKEN`, `IDEMPOTENCY_KEY_REUSED`, `UNAVAILABLE`, `INTERNAL`
+    pub async fn sign_up(
+        &self,
+        email: &str,
+        password: Password,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Session, AuthError> {
+        let email = Email::parse(email)?;
+        password.check_policy(self.min_password_length)?;
+
+        if let Some(account) = self.earlier_sign_up(key).await? {
+            return self.session(account.into());
+        }
+        // First in line, then look: of a crowd with one e-mail only those who hash before the first is stored pay.
+        let permit = self.hashes.permit().await?;
+        if self.store.account_by_email(&email).await?.is_some() {
+            return self.repeated_or_taken(key).await;
+        }
+        let account = Account {
+            id: Uuid::now_v7().to_string(),
+            email: email.as_given().to_owned(),
+            password_hash: permit.hash(&Arc::new(password)).await?,
+            role: ROLE.to_owned(),
+        };
+        // The unique index has the last word on who was first.
+        match self.store.add_account(&account, &email, key, now()).await {
+            Ok(()) => self.session(account.into()),
+            Err(StoreError::Conflict) => self.repeated_or_taken(key).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Checks e-mail and password and issues a token; a caller who is logged in already keeps the one they have.
+    ///
+    /// # Errors
+    /// `INVALID_CREDENTIALS`, `UNAVAILABLE`, `INTERNAL`
+    pub async fn log_in(
+        &self,
+        email: &str,
+        password: Password,
+        bearer: Option<&str>,
+    ) -> Result<Session, AuthError> {
+        if let Some(Ok(claims)) = bearer.map(|token| self.keys.verify(token)) {
+            return Ok(Session::AlreadyLoggedIn(claims.into()));
+        }
+        // No account can have these, so refusing them at once tells nothing.
+        let email = Email::parse(email).map_err(|_| AuthError::InvalidCredentials)?;
+        if password.is_too_long() {
+            return Err(AuthError::InvalidCredentials);
+        }
+
+        let permit = self.hashes.permit().await?;
+        let account = self.store.account_by_email(&email).await?;
+        let stored = account
+            .as_ref()
+            .map(|account| account.password_hash.clone());
+        let right = permit.verify(&Arc::new(password), stored).await?;
+        match account {
+            Some(account) if right => self.session(account.into()),
+            _ => Err(AuthError::InvalidCredentials),
+        }
+    }
+
+    /// The account of a valid token, read from the store; none if it is gone.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `UNAVAILABLE`, `INTERNAL`
+    pub async fn me(&self, bearer: Option<&str>) -> Result<Option<Identity>, AuthError> {
+        let claims = match self.keys.verify(bearer.ok_or(AuthError::Unauthenticated)?) {
+            Ok(claims) => claims,
+            Err(TokenError::Expired) => return Err(AuthError::TokenExpired),
+            Err(TokenError::Invalid) => return Err(AuthError::Unauthenticated),
+        };
+        let account = self.store.account_by_id(&claims.sub).await?;
+        Ok(account.map(Identity::from))
+    }
+
+    /// The account that an earlier sign-up with this key made.
+    async fn earlier_sign_up(
+        &self,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<Account>, AuthError> {
+        let Some(key) = key else { return Ok(None) };
+        match self.store.remembered(key, now()).await? {
+            None => Ok(None),
+            Some(earlier) if earlier.body_tag == key.body_tag => Ok(Some(earlier.account)),
+            Some(_) => Err(AuthError::IdempotencyKeyReused),
+        }
+    }
+
+    async fn repeated_or_taken(&self, key: Option<&IdempotencyKey>) -> Result<Session, AuthError> {
+        match self.earlier_sign_up(key).await? {
+            Some(account) => self.session(account.into()),
+            None => Err(AuthError::EmailTaken),
+        }
+    }
+
+    fn session(&self, identity: Identity) -> Result<Session, AuthError> {
+        let access_token = self
+            .keys
+            .issue(&identity.id, &identity.email, &identity.role, now())
+            .map_err(|error| AuthError::Internal(error.into()))?;
+        Ok(Session::New {
+            access_token,
+            identity,
+        })
+    }
+}
+
+impl From<Account> for Identity {
+    fn from(account: Account) -> Self {
+        Self {
+            id: account.id,
+            email: account.email,
+            role: account.role,
+        }
+    }
+}
+
+impl From<Claims> for Identity {
+    fn from(claims: Claims) -> Self {
+        Self {
+            id: claims.sub,
+            email: claims.email,
+            role: claims.role,
+        }
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,333 @@
+//! The configuration: a TOML file, overridden by `AUTH_CORE_*` variables, overridden by flags.
+//!
+//! Unknown keys are errors, because a misspelt limit is no limit. Secrets are only ever named by their files.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use figment::Figment;
+use figment::error::Kind;
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::Value;
+use scrypt::Params;
+use serde::Deserialize;
+
+use crate::password::{self, Hasher};
+
+/// Where the configuration comes from, on the command line.
+#[derive(Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// TOML file with the configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address to listen on; the same as --set listen=ADDR
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Override one key, for instance --set database.url=sqlite:auth.db; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// This node's name in logs and spans.
+    pub node: String,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How long new requests are still served after SIGTERM, in seconds.
+    pub drain_seconds: u64,
+    /// Where accounts are stored.
+    pub database: Database,
+    /// Access tokens.
+    pub tokens: Tokens,
+    /// Password policy and cost.
+    pub password: Password,
+    /// Logs, to standard error.
+    pub log: Log,
+    /// Spans.
+    pub tracing: Tracing,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node: "auth-core".to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            drain_seconds: 5,
+            database: Database::default(),
+            tokens: Tokens::default(),
+            password: Password::default(),
+            log: Log::default(),
+            tracing: Tracing::default(),
+        }
+    }
+}
+
+/// Where accounts are stored.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:FILE` (created if missing) or `postgres://USER@HOST:PORT/DATABASE`.
+    pub url: String,
+    /// File with the PostgreSQL password.
+    pub password_file: Option<PathBuf>,
+    /// Most connections to the database.
+    pub max_connections: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: "sqlite:auth.db".to_owned(),
+            password_file: None,
+            max_connections: 10,
+        }
+    }
+}
+
+/// Access tokens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tokens {
+    /// The `iss` claim.
+    pub issuer: String,
+    /// The `aud` claim.
+    pub audience: String,
+    /// How long an access token is good, in seconds.
+    pub access_token_seconds: u64,
+    /// PKCS#8 PEM file with the EC P-256 key that signs. Required; empty means not given.
+    pub signing_key_file: PathBuf,
+    /// SPKI PEM files with public keys that are accepted and published beside the signing key's own.
+    pub verification_key_files: Vec<PathBuf>,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            issuer: "authstack".to_owned(),
+            audience: "authstack".to_owned(),
+            access_token_seconds: 900,
+            signing_key_file: PathBuf::new(),
+            verification_key_files: Vec::new(),
+        }
+    }
+}
+
+/// Password policy and cost.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Password {
+    /// Fewest code points of a new password.
+    pub min_length: usize,
+    /// Cost of a hash.
+    pub scrypt: Scrypt,
+    /// Hashes that run at once; by default one for each core.
+    pub concurrent_hashes: usize,
+}
+
+impl Default for Password {
+    fn default() -> Self {
+        Self {
+            min_length: 15,
+            scrypt: Scrypt::default(),
+            concurrent_hashes: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// Cost of a hash: `128 · r · 2^log_n` bytes of memory, filled `p` times.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scrypt {
+    /// Binary logarithm of N.
+    pub log_n: u8,
+    /// Block size.
+    pub r: u32,
+    /// Parallelism; computed one after the other.
+    pub p: u32,
+}
+
+impl Default for Scrypt {
+    fn default() -> Self {
+        Self {
+            log_n: 17,
+            r: 8,
+            p: 1,
+        }
+    }
+}
+
+/// Logs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// By default `human` on a terminal, else `json`.
+    pub format: Option<LogFormat>,
+    /// Least important level that is written.
+    pub level: LogLevel,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Human,
+}
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Spans.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tracing {
+    /// Zipkin's v2 endpoint, for instance `http://127.0.0.1:9411/api/v2/spans`. Without it no span is exported.
+    pub zipkin_url: Option<String>,
+}
+
+impl Config {
+    /// Reads and merges all sources.
+    ///
+    /// # Errors
+    /// The first problem, with the key and the source it comes from.
+    pub fn load(args: &ConfigArgs) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        if let Some(path) = &args.config {
+            // figment takes a missing file for an empty one.
+            ConfigError::read("--config", path)?;
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        figment = figment.merge(Env::prefixed("AUTH_CORE_").split("__"));
+        for set in &args.set {
+            let (key, value) = set
+                .split_once('=')
+                .ok_or_else(|| ConfigError(format!("--set {set}: expected KEY=VALUE")))?;
+            let Ok(value) = value.parse::<Value>();
+            figment = figment.merge(Serialized::default(key, value));
+        }
+        if let Some(listen) = args.listen {
+            figment = figment.merge(Serialized::default("listen", listen));
+        }
+        figment
+            .extract()
+            .map_err(|error| ConfigError::describe(&error))
+    }
+
+    /// The scrypt parameters, if they are within bounds.
+    ///
+    /// # Errors
+    /// The key, its value and its bounds.
+    pub fn hasher(&self) -> Result<Hasher, ConfigError> {
+        let Scrypt { log_n, r, p } = self.password.scrypt;
+        let within = |key: &str, value: u32, least: u32, most: u32| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            let text = format!("password.{key} = {value} is out of bounds: {least} to {most}");
+            Err(ConfigError(text))
+        };
+        within("scrypt.log_n", log_n.into(), 1, 24)?;
+        within("scrypt.r", r, 1, 64)?;
+        within("scrypt.p", p, 1, 16)?;
+        within(
+            "concurrent_hashes",
+            u32::try_from(self.password.concurrent_hashes).unwrap_or(u32::MAX),
+            1,
+            1024,
+        )?;
+        within(
+            "min_length",
+            u32::try_from(self.password.min_length).unwrap_or(u32::MAX),
+            1,
+            256,
+        )?;
+        let memory = password::memory(log_n.into(), r);
+        if memory > 1 << 30 {
+            let mib = memory >> 20;
+            return Err(ConfigError(format!(
+                "password.scrypt: log_n = {log_n} with r = {r} asks for {mib} MiB a hash, more than 1024"
+            )));
+        }
+        Params::new(log_n, r, p)
+            .map(Hasher::new)
+            .map_err(|error| ConfigError(format!("password.scrypt: {error}")))
+    }
+}
+
+/// A configuration that cannot be used: what is wrong, where, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+impl ConfigError {
+    /// Reads the file that a key names.
+    ///
+    /// # Errors
+    /// The key, the file and why it cannot be read.
+    pub fn read(key: &str, path: &Path) -> Result<Vec<u8>, Self> {
+        if path.as_os_str().is_empty() {
+            return Err(Self(format!("{key} is not set")));
+        }
+        std::fs::read(path).map_err(|error| Self::file(key, path, error))
+    }
+
+    /// The file that a key names is not right.
+    pub fn file(key: &str, path: &Path, problem: impl fmt::Display) -> Self {
+        Self(format!(
+            "{key} = {:?}: {problem}",
+            path.display().to_string()
+        ))
+    }
+
+    fn describe(error: &figment::Error) -> Self {
+        let mut key = error.path.join(".");
+        let problem = match &error.kind {
+            Kind::UnknownField(field, expected) => {
+                if !key.is_empty() && !key.ends_with(field.as_str()) {
+                    key = format!("{key}.{field}");
+                } else if key.is_empty() {
+                    key.clone_from(field);
+                }
+                format!("unknown key; expected one of {}", expected.join(", "))
+            }
+            kind => kind.to_string(),
+        };
+        let source = error.metadata.as_ref().map_or(String::new(), |metadata| {
+            match metadata
+                .source
+                .as_ref()
+                .and_then(|source| source.file_path())
+            {
+                Some(path) => format!("{}: ", path.display()),
+                None if metadata.name.contains("environment") => {
+                    "environment AUTH_CORE_*: ".to_owned()
+                }
+                None if key.is_empty() => format!("{}: ", metadata.name),
+                None => String::new(),
+            }
+        });
+        let key = if key.is_empty() {
+            key
+        } else {
+            format!("{key}: ")
+        };
+        Self(format!("{source}{key}{problem}"))
+    }
+}

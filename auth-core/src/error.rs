@@ -1,0 +1,70 @@
+//! What can go wrong for a caller: one variant for each stable `extensions.code`.
+//!
+//! A caller reads the code and the message; the cause of `UNAVAILABLE` and `INTERNAL` goes to the log alone.
+
+use async_graphql::ErrorExtensions;
+
+/// A refusal or failure that a caller sees as a GraphQL error.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// Another account has this e-mail address.
+    #[error("This e-mail address already has an account.")]
+    EmailTaken,
+    /// Unknown e-mail or wrong password; which of the two is never told (ASVS 5.0, 6.3.8).
+    #[error("The e-mail address or the password is wrong.")]
+    InvalidCredentials,
+    /// The password breaks the policy; the text says how.
+    #[error("{0}")]
+    WeakPassword(String),
+    /// Not an e-mail address that can have an account.
+    #[error("This is not a valid e-mail address.")]
+    InvalidEmail,
+    /// No access token, or one that does not verify.
+    #[error("A valid access token is needed.")]
+    Unauthenticated,
+    /// The access token was good and is past its time.
+    #[error("The access token has expired.")]
+    TokenExpired,
+    /// The idempotency key was used before, with another request.
+    #[error("This Idempotency-Key was used before with a different request.")]
+    IdempotencyKeyReused,
+    /// The database does not answer.
+    #[error("The service is not available at the moment. Try again.")]
+    Unavailable(#[source] Cause),
+    /// A fault of our own.
+    #[error("Something went wrong on our side.")]
+    Internal(#[source] Cause),
+}
+
+/// Why something failed, for the log.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl AuthError {
+    /// The stable machine-readable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::EmailTaken => "EMAIL_TAKEN",
+            Self::InvalidCredentials => "INVALID_CREDENTIALS",
+            Self::WeakPassword(_) => "WEAK_PASSWORD",
+            Self::InvalidEmail => "INVALID_EMAIL",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::Unavailable(_) => "UNAVAILABLE",
+            Self::Internal(_) => "INTERNAL",
+        }
+    }
+}
+
+// Not `From`: async-graphql has a blanket one for everything that can be displayed, which would lose the code.
+impl ErrorExtensions for AuthError {
+    fn extend(&self) -> async_graphql::Error {
+        match self {
+            Self::Unavailable(cause) => tracing::warn!(%cause, "the database does not answer"),
+            Self::Internal(cause) => tracing::error!(%cause, "internal error"),
+            _ => {}
+        }
+        async_graphql::Error::new(self.to_string())
+            .extend_with(|_, extensions| extensions.set("code", self.code()))
+    }
+}

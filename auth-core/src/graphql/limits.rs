@@ -1,0 +1,171 @@
+//! Bounds on what one document may ask for, checked before anything is validated or run (ASVS 5.0, 4.3.1).
+//!
+//! One walk expands fragments the way execution would and stops at the first bound, so neither aliases nor fragments
+//! that spread each other can multiply work: not here, not in validation, and not the one expensive thing, a hash.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::types::{
+    Directive, DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition,
+    OperationType, Selection, SelectionSet,
+};
+use async_graphql::{Name, Positioned};
+
+use super::Operation;
+
+const MAX_NESTING: usize = 32;
+const MAX_DEPTH: usize = 8;
+const MAX_SELECTIONS: usize = 200;
+const MAX_ALIASES: usize = 10;
+const MAX_DIRECTIVES: usize = 10;
+
+/// Why a document is refused, for people.
+pub type Refusal = &'static str;
+
+/// Refuses text whose brackets are nested too deep, for the parser calls itself for each.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn check_nesting(query: &str) -> Result<(), Refusal> {
+    let mut depth = 0usize;
+    let mut bytes = query.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' | b'(' => depth += 1,
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            // A block string reads as three strings here, which is as good.
+            b'"' => {
+                while let Some(byte) = bytes.next() {
+                    match byte {
+                        b'\\' => drop(bytes.next()),
+                        b'"' | b'\n' => break,
+                        _ => {}
+                    }
+                }
+            }
+            b'#' => drop(bytes.by_ref().find(|byte| matches!(byte, b'\n' | b'\r'))),
+            _ => {}
+        }
+        if depth > MAX_NESTING {
+            return Err("The query is nested too deep.");
+        }
+    }
+    Ok(())
+}
+
+/// Finds the operation that is to run, after checking the whole document against the bounds.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn select(
+    document: &ExecutableDocument,
+    name: Option<&str>,
+) -> Result<(OperationType, Operation), Refusal> {
+    let mut walk = Walk {
+        fragments: &document.fragments,
+        selections: 0,
+        aliases: 0,
+        directives: 0,
+        credential_checks: 0,
+        first: None,
+    };
+    for fragment in document.fragments.values() {
+        walk.directives(&fragment.node.directives)?;
+        walk.selection_set(&fragment.node.selection_set.node, 1)?;
+    }
+    for (_, operation) in document.operations.iter() {
+        walk.operation(&operation.node)?;
+    }
+    let selected = find(&document.operations, name)?;
+    walk.operation(selected)?;
+    Ok((selected.ty, walk.first.unwrap_or(Operation::Other)))
+}
+
+fn find<'a>(
+    operations: &'a DocumentOperations,
+    name: Option<&str>,
+) -> Result<&'a OperationDefinition, Refusal> {
+    match (operations, name) {
+        (DocumentOperations::Single(operation), None) => Ok(&operation.node),
+        (DocumentOperations::Multiple(operations), Some(name)) => operations
+            .get(name)
+            .map(|operation| &operation.node)
+            .ok_or("The document has no operation with this operationName."),
+        (DocumentOperations::Multiple(operations), None) => match operations.values().next() {
+            Some(operation) if operations.len() == 1 => Ok(&operation.node),
+            _ => {
+                Err("The document has several operations; operationName must say which one to run.")
+            }
+        },
+        (DocumentOperations::Single(_), Some(_)) => {
+            Err("The document has no operation with this operationName.")
+        }
+    }
+}
+
+struct Walk<'a> {
+    fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
+    selections: usize,
+    aliases: usize,
+    directives: usize,
+    credential_checks: usize,
+    first: Option<Operation>,
+}
+
+impl<'a> Walk<'a> {
+    fn operation(&mut self, operation: &'a OperationDefinition) -> Result<(), Refusal> {
+        self.credential_checks = 0;
+        self.first = None;
+        self.directives(&operation.directives)?;
+        self.selection_set(&operation.selection_set.node, 1)
+    }
+
+    fn selection_set(&mut self, set: &'a SelectionSet, depth: usize) -> Result<(), Refusal> {
+        if depth > MAX_DEPTH {
+            return Err("The query is nested too deep.");
+        }
+        for selection in &set.items {
+            self.selections += 1;
+            if self.selections > MAX_SELECTIONS {
+                return Err("The query selects too many fields.");
+            }
+            match &selection.node {
+                Selection::Field(field) => {
+                    let field = &field.node;
+                    self.directives(&field.directives)?;
+                    self.aliases += usize::from(field.alias.is_some());
+                    if self.aliases > MAX_ALIASES {
+                        return Err("The query has too many aliases.");
+                    }
+                    let operation = Operation::of_field(field.name.node.as_str());
+                    self.first.get_or_insert(operation);
+                    self.credential_checks += usize::from(operation.checks_credentials());
+                    if self.credential_checks > 1 {
+                        return Err("A request may have one signUp or logIn only.");
+                    }
+                    self.selection_set(&field.selection_set.node, depth + 1)?;
+                }
+                Selection::FragmentSpread(spread) => {
+                    self.directives(&spread.node.directives)?;
+                    // An unknown fragment is for validation to report.
+                    if let Some(fragment) = self.fragments.get(&spread.node.fragment_name.node) {
+                        self.selection_set(&fragment.node.selection_set.node, depth + 1)?;
+                    }
+                }
+                Selection::InlineFragment(fragment) => {
+                    self.directives(&fragment.node.directives)?;
+                    self.selection_set(&fragment.node.selection_set.node, depth + 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn directives(&mut self, directives: &[Positioned<Directive>]) -> Result<(), Refusal> {
+        self.directives += directives.len();
+        if self.directives > MAX_DIRECTIVES {
+            return Err("The query has too many directives.");
+        }
+        Ok(())
+    }
+}

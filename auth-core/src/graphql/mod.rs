@@ -1,0 +1,144 @@
+//! The GraphQL schema: the public face of [`crate::accounts`].
+
+mod limits;
+mod mutation;
+mod query;
+
+use std::sync::Arc;
+
+use async_graphql::{EmptySubscription, ErrorExtensions, SimpleObject};
+
+pub use limits::{Refusal, check_nesting, select};
+
+use crate::accounts::{self, Accounts, Identity};
+use crate::error::AuthError;
+use crate::idempotency::IdempotencyKey;
+
+/// The executable schema.
+pub type Schema = async_graphql::Schema<query::Query, mutation::Mutation, EmptySubscription>;
+
+/// Builds the schema, without introspection (ASVS 5.0, 4.3.2).
+pub fn schema(accounts: Arc<Accounts>) -> Schema {
+    builder().data(accounts).finish()
+}
+
+/// The schema definition language text.
+pub fn sdl() -> String {
+    builder().finish().sdl()
+}
+
+fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, EmptySubscription> {
+    Schema::build(query::Query, mutation::Mutation, EmptySubscription)
+        .disable_introspection()
+        .disable_suggestions()
+}
+
+/// What a request brings along besides its query.
+#[derive(Default)]
+pub struct Caller {
+    /// The token of `Authorization: Bearer`, unverified.
+    pub bearer: Option<String>,
+    /// The `Idempotency-Key`, with the body it belongs to.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// The operation that a request is about, for metrics, logs and spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Operation {
+    SignUp,
+    LogIn,
+    Me,
+    VerifyToken,
+    Other,
+}
+
+impl Operation {
+    /// All there are.
+    pub const ALL: [Self; 5] = [
+        Self::SignUp,
+        Self::LogIn,
+        Self::Me,
+        Self::VerifyToken,
+        Self::Other,
+    ];
+
+    /// The name in the schema.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "signUp",
+            Self::LogIn => "logIn",
+            Self::Me => "me",
+            Self::VerifyToken => "verifyToken",
+            Self::Other => "other",
+        }
+    }
+
+    fn of_field(name: &str) -> Self {
+        let named = Self::ALL
+            .into_iter()
+            .find(|operation| operation.name() == name);
+        named.unwrap_or(Self::Other)
+    }
+
+    /// Whether it costs a password hash.
+    fn checks_credentials(self) -> bool {
+        matches!(self, Self::SignUp | Self::LogIn)
+    }
+}
+
+/// An account, as far as others may see it.
+#[derive(SimpleObject)]
+struct Account {
+    /// UUID.
+    id: String,
+    /// E-mail address, as typed at sign-up.
+    email: String,
+    /// What the account may do.
+    role: String,
+}
+
+impl From<Identity> for Account {
+    fn from(Identity { id, email, role }: Identity) -> Self {
+        Self { id, email, role }
+    }
+}
+
+/// The answer to a sign-up or log-in.
+#[derive(SimpleObject)]
+struct Session {
+    /// What happened, for people.
+    message: String,
+    /// JWT for `Authorization: Bearer`; null where none was issued.
+    access_token: Option<String>,
+    /// Lifetime of the access token in seconds; null where none was issued.
+    expires_in: Option<u64>,
+    /// Who is logged in.
+    account: Account,
+}
+
+impl Session {
+    fn new(session: accounts::Session, message: &str, lifetime: u64) -> Self {
+        match session {
+            accounts::Session::New {
+                access_token,
+                identity,
+            } => Self {
+                message: message.to_owned(),
+                access_token: Some(access_token),
+                expires_in: Some(lifetime),
+                account: identity.into(),
+            },
+            accounts::Session::AlreadyLoggedIn(identity) => Self {
+                message: format!("이미 {}로 로그인 하였습니다.", identity.email),
+                access_token: None,
+                expires_in: None,
+                account: identity.into(),
+            },
+        }
+    }
+}
+
+fn shown(error: AuthError) -> async_graphql::Error {
+    error.extend()
+}

@@ -1,0 +1,64 @@
+//! What changes something: `signUp`, and `logIn` for its tokens.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Object, Result};
+
+use super::{Caller, Session, shown};
+use crate::accounts::Accounts;
+use crate::password::Password;
+
+/// The root of all mutations.
+pub struct Mutation;
+
+#[Object]
+impl Mutation {
+    /// Makes an account and logs it in. With an `Idempotency-Key` header a repeat of the same request succeeds again.
+    ///
+    /// Error codes: INVALID_EMAIL, WEAK_PASSWORD, EMAIL_TAKEN, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
+    async fn sign_up(
+        &self,
+        context: &Context<'_>,
+        email: String,
+        password: String,
+    ) -> Result<Session> {
+        let accounts = context.data::<Arc<Accounts>>()?;
+        let caller = context.data::<Caller>()?;
+        let session = accounts
+            .sign_up(
+                &email,
+                Password::new(password),
+                caller.idempotency_key.as_ref(),
+            )
+            .await
+            .map_err(shown)?;
+        Ok(Session::new(
+            session,
+            "Signed up.",
+            accounts.keys.lifetime(),
+        ))
+    }
+
+    /// Checks e-mail and password and issues an access token. With a valid token already in `Authorization` nothing is
+    /// checked or issued, and the message says who is logged in.
+    ///
+    /// Error codes: INVALID_CREDENTIALS, UNAVAILABLE, INTERNAL.
+    async fn log_in(
+        &self,
+        context: &Context<'_>,
+        email: String,
+        password: String,
+    ) -> Result<Session> {
+        let accounts = context.data::<Arc<Accounts>>()?;
+        let caller = context.data::<Caller>()?;
+        let session = accounts
+            .log_in(&email, Password::new(password), caller.bearer.as_deref())
+            .await
+            .map_err(shown)?;
+        Ok(Session::new(
+            session,
+            "Logged in.",
+            accounts.keys.lifetime(),
+        ))
+    }
+}

@@ -1,0 +1,65 @@
+//! What only reads: `me` and `verifyToken`.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, Object, Result, SimpleObject};
+
+use super::{Account, Caller, shown};
+use crate::accounts::{Accounts, Identity};
+use crate::tokens::TokenError;
+
+/// The root of all queries.
+pub struct Query;
+
+/// Whether a token is good, and whose it is.
+#[derive(SimpleObject)]
+struct TokenVerdict {
+    /// Whether the token is good now.
+    valid: bool,
+    /// Why it is not; null if it is.
+    reason: Option<TokenRefusal>,
+    /// Whose it is, by the token's own word; null if it is not good.
+    account: Option<Account>,
+}
+
+/// Why a token is not good.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+enum TokenRefusal {
+    /// It was good and is past its time.
+    TokenExpired,
+    /// Anything else.
+    TokenInvalid,
+}
+
+#[Object]
+impl Query {
+    /// The account of the access token in `Authorization: Bearer`; null if the account is gone.
+    ///
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, UNAVAILABLE, INTERNAL.
+    async fn me(&self, context: &Context<'_>) -> Result<Option<Account>> {
+        let accounts = context.data::<Arc<Accounts>>()?;
+        let caller = context.data::<Caller>()?;
+        let identity = accounts.me(caller.bearer.as_deref()).await.map_err(shown)?;
+        Ok(identity.map(Account::from))
+    }
+
+    /// Whether an access token is good, without asking the database.
+    async fn verify_token(&self, context: &Context<'_>, token: String) -> Result<TokenVerdict> {
+        let accounts = context.data::<Arc<Accounts>>()?;
+        Ok(match accounts.keys.verify(&token) {
+            Ok(claims) => TokenVerdict {
+                valid: true,
+                reason: None,
+                account: Some(Identity::from(claims).into()),
+            },
+            Err(error) => TokenVerdict {
+                valid: false,
+                reason: Some(match error {
+                    TokenError::Expired => TokenRefusal::TokenExpired,
+                    TokenError::Invalid => TokenRefusal::TokenInvalid,
+                }),
+                account: None,
+            },
+        })
+    }
+}

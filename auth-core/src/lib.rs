@@ -1,0 +1,118 @@
+//! A minimal authentication service: sign up, log in, tell who somebody is. GraphQL over HTTP, scrypt, JWT, SQLite or
+//! PostgreSQL.
+//!
+//! The way of a request: [`server`] accepts the connection, [`http`] finds the path, [`graphql_http`] reads the request
+//! and [`graphql`] calls [`accounts`], where the story is told.
+
+pub mod accounts;
+pub mod config;
+pub mod email;
+pub mod error;
+pub mod graphql;
+pub mod graphql_http;
+pub mod hash_pool;
+pub mod http;
+pub mod idempotency;
+pub mod metrics;
+pub mod password;
+pub mod server;
+pub mod store;
+pub mod telemetry;
+pub mod tokens;
+pub mod zipkin;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::accounts::Accounts;
+use crate::config::{Config, ConfigError};
+use crate::hash_pool::HashPool;
+use crate::metrics::Metrics;
+use crate::store::{Source, Store};
+use crate::tokens::KeyRing;
+use crate::zipkin::Zipkin;
+
+/// What a request can reach.
+pub struct App {
+    /// The operations.
+    pub accounts: Arc<Accounts>,
+    /// Their public face.
+    pub schema: graphql::Schema,
+    /// Counters and timings.
+    pub metrics: Arc<Metrics>,
+    /// Set when the node is told to stop: it still serves, but wants no more work.
+    pub draining: AtomicBool,
+}
+
+impl App {
+    /// Puts the parts together, without connecting to anything.
+    ///
+    /// # Errors
+    /// The first thing in the configuration that cannot be used.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let hasher = config.hasher()?;
+        let source = Source::new(&config.database)?;
+        let keys = KeyRing::load(&config.tokens)?;
+        let metrics = Arc::new(Metrics::new().map_err(|error| ConfigError(error.to_string()))?);
+        let accounts = Arc::new(Accounts {
+            store: Store::new(source, config.database.max_connections),
+            hashes: HashPool::new(
+                hasher,
+                config.password.concurrent_hashes,
+                Arc::clone(&metrics),
+            ),
+            keys,
+            min_password_length: config.password.min_length,
+        });
+        Ok(Self {
+            schema: graphql::schema(Arc::clone(&accounts)),
+            accounts,
+            metrics,
+            draining: AtomicBool::new(false),
+        })
+    }
+}
+
+/// Checks everything that can be checked without starting: files, addresses, bounds.
+///
+/// # Errors
+/// The first problem found.
+pub fn check(config: &Config) -> Result<(), ConfigError> {
+    config.hasher()?;
+    Source::new(&config.database)?;
+    KeyRing::load(&config.tokens)?;
+    Zipkin::new(config)?;
+    Ok(())
+}
+
+/// Serves on `listener` until `shutdown`, drains, and returns.
+///
+/// The listener is up at once; `/readyz` says 503 until the database is reached.
+///
+/// # Errors
+/// A configuration that cannot be used.
+pub async fn serve(
+    config: &Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ConfigError> {
+    let app = Arc::new(App::new(config)?);
+    let store = app.accounts.store.clone();
+    let coming_up = tokio::spawn({
+        let store = store.clone();
+        async move { store.bring_up().await }
+    });
+    server::run(
+        app,
+        listener,
+        Duration::from_secs(config.drain_seconds),
+        shutdown,
+    )
+    .await;
+    coming_up.abort();
+    store.close().await;
+    Ok(())
+}

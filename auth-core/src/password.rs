@@ -1,0 +1,137 @@
+//! Passwords: what is accepted, and how they are stored (scrypt in PHC string format, RFC 7914).
+
+use scrypt::password_hash::{PasswordHasher, PasswordVerifier};
+use scrypt::phc::PasswordHash;
+use scrypt::{Params, Scrypt};
+use zeroize::Zeroizing;
+
+use crate::error::AuthError;
+
+/// Longest password, in bytes. Far beyond any passphrase; it only bounds the work of a request.
+pub const MAX_BYTES: usize = 1024;
+
+/// OWASP's first choice for scrypt (N = 2^17, r = 8) fills 128 MiB.
+const OWASP_MEMORY: u64 = 128 << 20;
+
+/// A verification may do this many times its memory bound in mixing (the `p` of scrypt).
+const MAX_PARALLELISM: u32 = 16;
+
+/// A plaintext password that is wiped from memory when dropped and never printed.
+///
+/// It is taken exactly as received, NUL bytes included: no trimming, no normal form, no truncation (ASVS 5.0, 6.2.8).
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Takes the plaintext over.
+    pub fn new(plaintext: String) -> Self {
+        Self(Zeroizing::new(plaintext))
+    }
+
+    /// True if this password cannot belong to any account.
+    pub fn is_too_long(&self) -> bool {
+        self.0.len() > MAX_BYTES
+    }
+
+    /// Accepts a password for a new account: `min_length` code points or more (NIST SP 800-63B-4), no other rule.
+    ///
+    /// # Errors
+    /// [`AuthError::WeakPassword`]
+    pub fn check_policy(&self, min_length: usize) -> Result<(), AuthError> {
+        if self.is_too_long() {
+            let text = format!("The password must have at most {MAX_BYTES} bytes.");
+            return Err(AuthError::WeakPassword(text));
+        }
+        if self.0.chars().count() < min_length {
+            let text = format!("The password must have at least {min_length} characters.");
+            return Err(AuthError::WeakPassword(text));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// How new passwords are hashed, and how much work a stored hash may ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Hasher {
+    params: Params,
+}
+
+/// A stored hash that cannot or must not be computed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum HashError {
+    /// Not a PHC string of scrypt.
+    #[error("the stored password hash is not a scrypt PHC string")]
+    Malformed,
+    /// A planted `ln=30` would ask for a terabyte.
+    #[error("the stored password hash asks for more work than is allowed")]
+    TooExpensive,
+    /// No randomness for a salt.
+    #[error("cannot hash a password: {0}")]
+    Failed(String),
+}
+
+impl Hasher {
+    /// Hashes with these parameters; they were checked with the configuration.
+    pub fn new(params: Params) -> Self {
+        Self { params }
+    }
+
+    /// The PHC string of a password, with a new random salt. Blocks for as long as the parameters ask for.
+    ///
+    /// # Errors
+    /// [`HashError::Failed`]
+    pub fn hash(&self, password: &Password) -> Result<String, HashError> {
+        Scrypt::new_with_params(self.params)
+            .hash_password(password.0.as_bytes())
+            .map(|hash: PasswordHash| hash.to_string())
+            .map_err(|error| HashError::Failed(error.to_string()))
+    }
+
+    /// Whether the password is the one that was hashed, compared in constant time.
+    ///
+    /// # Errors
+    /// [`HashError::Malformed`] or [`HashError::TooExpensive`], before any work is done
+    pub fn verify(&self, password: &Password, stored: &str) -> Result<bool, HashError> {
+        let hash = PasswordHash::new(stored).map_err(|_| HashError::Malformed)?;
+        if hash.algorithm != scrypt::phc::ALG_ID || hash.salt.is_none() || hash.hash.is_none() {
+            return Err(HashError::Malformed);
+        }
+        let cost = |name, default| hash.params.get_decimal(name).unwrap_or(default);
+        let (log_n, r, p) = (cost("ln", 17), cost("r", 8), cost("p", 1));
+        if memory(log_n, r) > self.memory().max(OWASP_MEMORY)
+            || p > self.params.p().max(MAX_PARALLELISM)
+        {
+            return Err(HashError::TooExpensive);
+        }
+        Ok(Scrypt::new()
+            .verify_password(password.0.as_bytes(), &hash)
+            .is_ok())
+    }
+
+    /// A hash of the current cost that no password matches.
+    ///
+    /// Verifying against it makes a log-in with an unknown e-mail cost what a wrong password costs. It needs no
+    /// randomness: the result of the comparison is thrown away.
+    pub fn unmatchable(&self) -> String {
+        let (log_n, r, p) = (self.params.log_n(), self.params.r(), self.params.p());
+        format!(
+            "$scrypt$ln={log_n},r={r},p={p}$bm8gYWNjb3VudCBoZXJl${}",
+            "A".repeat(43)
+        )
+    }
+
+    fn memory(&self) -> u64 {
+        memory(self.params.log_n().into(), self.params.r())
+    }
+}
+
+/// Memory that one hash fills, in bytes: 128 · r · N.
+pub fn memory(log_n: u32, r: u32) -> u64 {
+    let n = 1u64.checked_shl(log_n).unwrap_or(u64::MAX);
+    n.saturating_mul(u64::from(r)).saturating_mul(128)
+}

@@ -1,0 +1,237 @@
+//! Accounts in SQLite or PostgreSQL: the few queries there are, the same for both.
+
+mod connect;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteError;
+use sqlx::{PgPool, SqlitePool};
+
+pub use connect::Source;
+
+use crate::email::Email;
+use crate::error::{AuthError, Cause};
+use crate::idempotency::{IdempotencyKey, REMEMBERED_SECONDS};
+
+/// A query that takes longer than this is given up: the caller gets `UNAVAILABLE`.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An account as it is stored.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Account {
+    /// UUID version 7.
+    pub id: String,
+    /// As the user typed it.
+    pub email: String,
+    /// PHC string.
+    pub password_hash: String,
+    /// What the account may do.
+    pub role: String,
+}
+
+/// A sign-up that was remembered by its key.
+#[derive(sqlx::FromRow)]
+pub struct RememberedSignUp {
+    /// See [`IdempotencyKey::body_tag`].
+    pub body_tag: Vec<u8>,
+    /// The account that it made.
+    #[sqlx(flatten)]
+    pub account: Account,
+}
+
+/// What went wrong with a query.
+#[derive(Debug)]
+pub enum StoreError {
+    /// A row with this key is there already.
+    Conflict,
+    /// The database does not answer.
+    Unavailable(Cause),
+    /// A fault of our own.
+    Internal(Cause),
+}
+
+impl From<StoreError> for AuthError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::Internal("unexpected conflict".into()),
+            StoreError::Unavailable(cause) => Self::Unavailable(cause),
+            StoreError::Internal(cause) => Self::Internal(cause),
+        }
+    }
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pools: Pools,
+    migrated: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+// Both backends take the same SQL (SQLite knows `$1` too), but their pools are different types.
+macro_rules! on {
+    ($store:expr, $pool:ident => $query:expr) => {
+        $store
+            .in_time(async {
+                match &$store.pools {
+                    Pools::Sqlite($pool) => $query,
+                    Pools::Postgres($pool) => $query,
+                }
+            })
+            .await
+    };
+}
+
+impl Store {
+    /// The account of an e-mail address.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Internal`], as for all queries here
+    #[tracing::instrument(name = "db account by email", skip_all, fields(otel.kind = "client"))]
+    pub async fn account_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
+        const SQL: &str =
+            "SELECT id, email, password_hash, role FROM accounts WHERE email_normal = $1";
+        on!(self, pool => sqlx::query_as(SQL).bind(email.normal()).fetch_optional(pool).await)
+    }
+
+    /// The account with an id.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db account by id", skip_all, fields(otel.kind = "client"))]
+    pub async fn account_by_id(&self, id: &str) -> Result<Option<Account>, StoreError> {
+        const SQL: &str = "SELECT id, email, password_hash, role FROM accounts WHERE id = $1";
+        on!(self, pool => sqlx::query_as(SQL).bind(id).fetch_optional(pool).await)
+    }
+
+    /// The sign-up that came with this key, if it is still remembered at `now` (seconds since 1970).
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db remembered sign-up", skip_all, fields(otel.kind = "client"))]
+    pub async fn remembered(
+        &self,
+        key: &IdempotencyKey,
+        now: u64,
+    ) -> Result<Option<RememberedSignUp>, StoreError> {
+        const SQL: &str = "SELECT k.body_tag, a.id, a.email, a.password_hash, a.role \
+             FROM idempotency_keys k JOIN accounts a ON a.id = k.account_id \
+             WHERE k.key_hash = $1 AND k.created_at > $2";
+        let oldest = stored_seconds(now.saturating_sub(REMEMBERED_SECONDS));
+        on!(self, pool => sqlx::query_as(SQL).bind(&key.key_hash).bind(oldest).fetch_optional(pool).await)
+    }
+
+    /// Adds an account and, with a key, remembers the sign-up in the same transaction. Forgets the ones that are too old.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the e-mail address or the key is taken; then nothing is changed.
+    #[tracing::instrument(name = "db add account", skip_all, fields(otel.kind = "client"))]
+    pub async fn add_account(
+        &self,
+        account: &Account,
+        email: &Email,
+        key: Option<&IdempotencyKey>,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        const ACCOUNT: &str = "INSERT INTO accounts (id, email, email_normal, password_hash, role, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6)";
+        const FORGET: &str = "DELETE FROM idempotency_keys WHERE created_at <= $1";
+        const REMEMBER: &str = "INSERT INTO idempotency_keys (key_hash, body_tag, account_id, created_at) VALUES ($1, $2, $3, $4)";
+        let oldest = stored_seconds(now.saturating_sub(REMEMBERED_SECONDS));
+        let now = stored_seconds(now);
+        on!(self, pool => {
+            // The first statement writes, so SQLite takes its write lock at once and cannot fail on a stale snapshot.
+            let mut transaction = pool.begin().await?;
+            sqlx::query(ACCOUNT)
+                .bind(&account.id)
+                .bind(&account.email)
+                .bind(email.normal())
+                .bind(&account.password_hash)
+                .bind(&account.role)
+                .bind(now)
+                .execute(&mut *transaction)
+                .await?;
+            if let Some(key) = key {
+                sqlx::query(FORGET).bind(oldest).execute(&mut *transaction).await?;
+                sqlx::query(REMEMBER)
+                    .bind(&key.key_hash)
+                    .bind(&key.body_tag)
+                    .bind(&account.id)
+                    .bind(now)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await
+        })
+    }
+
+    /// Whether the database answers and has our tables.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        const SQL: &str = "SELECT id, email, password_hash, role FROM accounts LIMIT 1";
+        on!(self, pool => sqlx::query_as::<_, Account>(SQL).fetch_optional(pool).await.map(|_| ()))
+    }
+
+    async fn in_time<T>(
+        &self,
+        query: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreError> {
+        if !self.migrated.load(Ordering::Acquire) {
+            return Err(StoreError::Unavailable(
+                "the database has not been reached yet".into(),
+            ));
+        }
+        match tokio::time::timeout(QUERY_TIMEOUT, query).await {
+            Ok(result) => result.map_err(classify),
+            Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
+        }
+    }
+}
+
+fn stored_seconds(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+/// Tells a database that is away from a query that is wrong.
+fn classify(error: sqlx::Error) -> StoreError {
+    use sqlx::Error as E;
+    match &error {
+        E::Database(database) if database.is_unique_violation() => StoreError::Conflict,
+        E::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            let away = if database.try_downcast_ref::<SqliteError>().is_some() {
+                // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN: the low byte of the extended code.
+                matches!(
+                    code.parse::<u32>().unwrap_or(0) & 0xff,
+                    5 | 6 | 8 | 10 | 13 | 14
+                )
+            } else {
+                // Connection exception, insufficient resources, operator intervention, read-only transaction.
+                ["08", "53", "57", "25006"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+            };
+            if away {
+                StoreError::Unavailable(error.into())
+            } else {
+                StoreError::Internal(error.into())
+            }
+        }
+        E::Io(_)
+        | E::Tls(_)
+        | E::Protocol(_)
+        | E::PoolTimedOut
+        | E::PoolClosed
+        | E::WorkerCrashed => StoreError::Unavailable(error.into()),
+        _ => StoreError::Internal(error.into()),
+    }
+}

@@ -1,0 +1,176 @@
+//! Logs, and spans joined to the caller's trace.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
+use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
+use tracing::{Span, info, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::config::{Config, ConfigError, LogFormat, LogLevel};
+use crate::zipkin::Zipkin;
+
+/// How long the last spans may take to leave at the end. A Zipkin that is away costs no more than this.
+const LAST_SPANS: Duration = Duration::from_secs(1);
+
+/// Ends the export of spans.
+pub struct Telemetry(SdkTracerProvider);
+
+impl Telemetry {
+    /// Sends what is left, for a second at most. Blocks.
+    pub fn shutdown(self) {
+        if let Err(error) = self.0.shutdown_with_timeout(LAST_SPANS) {
+            tracing::debug!(%error, "the last spans were not exported");
+        }
+    }
+}
+
+/// Starts logging to standard error and, if there is a Zipkin, the export of spans in batches from a thread of its own.
+///
+/// # Errors
+/// A Zipkin URL that cannot be used.
+pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
+    let mut provider = SdkTracerProvider::builder();
+    if let Some(zipkin) = Zipkin::new(config)? {
+        let batch = BatchConfigBuilder::default()
+            .with_max_queue_size(4096)
+            .with_scheduled_delay(Duration::from_secs(1))
+            .build();
+        provider = provider.with_span_processor(
+            BatchSpanProcessor::builder(zipkin)
+                .with_batch_config(batch)
+                .build(),
+        );
+    }
+    // Without an exporter too: every log line has a trace id.
+    let provider = provider.build();
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("auth-core"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(Targets::new().with_target("auth_core", LevelFilter::INFO));
+
+    let level = match config.log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let human = match config.log.format {
+        Some(format) => format == LogFormat::Human,
+        None => std::io::stderr().is_terminal(),
+    };
+    // Of our own code only: what libraries log at lower levels might have an input in it.
+    let only_ours = Targets::new()
+        .with_target("auth_core", level)
+        .with_default(LevelFilter::WARN.min(level));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = if human {
+        lines.with_filter(only_ours).boxed()
+    } else {
+        lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_filter(only_ours)
+            .boxed()
+    };
+    tracing_subscriber::registry()
+        .with(spans)
+        .with(lines)
+        .init();
+    Ok(Telemetry(provider))
+}
+
+/// The server's span of a GraphQL request, a child of the caller's if it sent `traceparent` (W3C) or `b3` (one header).
+pub fn request_span(headers: &HeaderMap) -> Span {
+    let span = info_span!(
+        "request",
+        otel.name = "other",
+        otel.kind = "server",
+        otel.status_code = Empty,
+        operation = Empty,
+        outcome = Empty,
+        http.response.status_code = Empty,
+    );
+    if let Some(caller) = caller(headers) {
+        // Fails only where spans are off.
+        let _ = span.set_parent(Context::new().with_remote_span_context(caller));
+    }
+    span
+}
+
+/// Completes the span of a request and writes its log line.
+pub fn finish_request(
+    span: &Span,
+    operation: &str,
+    outcome: &str,
+    status: StatusCode,
+    seconds: f64,
+) {
+    span.record("otel.name", operation);
+    span.record("operation", operation);
+    span.record("outcome", outcome);
+    span.record("http.response.status_code", status.as_u16());
+    if matches!(outcome, "internal" | "unavailable") {
+        span.record("otel.status_code", "ERROR");
+    }
+    let trace_id = span.context().span().span_context().trace_id();
+    let duration_ms = (seconds * 1e6).round() / 1e3;
+    info!(%trace_id, operation, outcome, status = status.as_u16(), duration_ms, "request");
+}
+
+fn caller(headers: &HeaderMap) -> Option<SpanContext> {
+    let w3c =
+        TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+    let w3c = w3c.span().span_context().clone();
+    if w3c.is_valid() {
+        Some(w3c)
+    } else {
+        b3(headers.get("b3")?.to_str().ok()?)
+    }
+}
+
+/// `{trace id}-{span id}[-{sampled}[-{parent}]]`, <https://github.com/openzipkin/b3-propagation>.
+fn b3(header: &str) -> Option<SpanContext> {
+    let mut parts = header.split('-');
+    let trace_id =
+        TraceId::from_hex(parts.next().filter(|id| matches!(id.len(), 16 | 32))?).ok()?;
+    let span_id = SpanId::from_hex(parts.next().filter(|id| id.len() == 16)?).ok()?;
+    let flags = match parts.next() {
+        Some("0") => TraceFlags::default(),
+        _ => TraceFlags::SAMPLED,
+    };
+    let context = SpanContext::new(trace_id, span_id, flags, true, TraceState::default());
+    context.is_valid().then_some(context)
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(|name| name.as_str()).collect()
+    }
+}
