@@ -160,7 +160,7 @@ pub(crate) fn judge(
         Some(answered) if answered != email => return Err(content("answered for another account")),
         Some(_) => {}
     }
-    if operation == Operation::LogIn && token.is_none() {
+    if operation != Operation::Me && token.is_none() {
         return Err(content("the answer holds no access token"));
     }
     Ok(token.map(str::to_owned))
@@ -208,8 +208,11 @@ mod tests {
     fn a_right_answer_holds_and_hands_over_its_token() {
         let answer = json!({ "data": { "logIn": session(EMAIL, Some("t")) } });
         assert_eq!(judged(Operation::LogIn, 200, &answer), Ok(Some("t".into())));
-        let answer = json!({ "data": { "signUp": session(EMAIL, None) } });
-        assert_eq!(judged(Operation::SignUp, 200, &answer), Ok(None));
+        let answer = json!({ "data": { "signUp": session(EMAIL, Some("t")) } });
+        assert_eq!(
+            judged(Operation::SignUp, 200, &answer),
+            Ok(Some("t".into()))
+        );
         let answer = json!({ "data": { "me": { "id": "1", "email": EMAIL, "role": "USER" } } });
         assert_eq!(judged(Operation::Me, 200, &answer), Ok(None));
     }
@@ -277,10 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn a_log_in_without_a_token_or_an_account_is_a_failure() {
+    fn a_session_without_a_token_or_an_account_is_a_failure() {
         for token in [None, Some("")] {
-            let answer = json!({ "data": { "logIn": session(EMAIL, token) } });
-            assert!(judged(Operation::LogIn, 200, &answer).is_err());
+            for operation in [Operation::SignUp, Operation::LogIn] {
+                let answer = json!({ "data": { operation.name(): session(EMAIL, token) } });
+                let reason = judged(operation, 200, &answer).unwrap_err();
+                assert_eq!(reason.to_string(), "the answer holds no access token");
+            }
         }
         for answer in [
             json!({}),

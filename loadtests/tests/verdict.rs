@@ -74,7 +74,7 @@ async fn against(fault: Fault, arguments: &[&str]) -> (FakeAuth, Ran) {
     (fake, ran)
 }
 
-const SHORT: [&str; 6] = ["--users", "2", "--duration", "1", "--rate", "50"];
+const SHORT: [&str; 6] = ["--users", "2", "--duration", "2", "--rate", "50"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn right_answers_hold() {
@@ -149,7 +149,7 @@ async fn one_graphql_error_inside_a_200_fails_the_run_and_is_named() {
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     assert!(
         ran.stdout
-            .contains("1 × logIn: GraphQL OVERLOADED (HTTP 200), by fake1, at 0."),
+            .contains("1 × logIn: GraphQL OVERLOADED (HTTP 200), by fake1, at "),
         "{}",
         ran.stdout
     );
@@ -219,16 +219,14 @@ async fn requests_without_an_answer_are_counted_as_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_under_way_at_the_end_are_waited_for() {
-    let slow = Fault::Slow(Duration::from_millis(700));
+    let slow = Fault::Slow(Duration::from_millis(1200));
     let (fake, ran) = against(slow, &["--users", "3", "--duration", "1"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stdout);
-    assert_eq!(
-        ran.report().requests,
-        6,
-        "two of each user, the second ending after the run"
+    assert_eq!(ran.report().requests + 1, fake.requests());
+    assert!(
+        ran.report().elapsed_seconds >= 1.2,
+        "the answers came after the end"
     );
-    assert_eq!(fake.requests(), 7);
-    assert!(ran.report().elapsed_seconds >= 1.4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
