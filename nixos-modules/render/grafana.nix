@@ -1,4 +1,4 @@
-# Grafana: its data source. Settings in, a provisioning file as an attribute set out.
+# Grafana: its data source and its dashboards. Settings in, provisioning files as attribute sets out.
 {
   # URL of Prometheus, as Grafana reaches it.
   prometheusUrl,
@@ -18,4 +18,6 @@
       }
     ];
   };
+
+  dashboards."authstack.json" = import ./dashboard.nix;
 }

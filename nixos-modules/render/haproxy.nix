@@ -16,8 +16,20 @@
   extraGlobal ? [ ],
   # Connections held open at once, over all clients.
   maxConnections ? 4000,
+  # "ADDRESS:PORT" that answers plain HTTP with the way to HTTPS; null for none.
+  listenPlain ? null,
+  # "ADDRESS:PORT" of an ACME client that proves over plain HTTP that the domain is ours; null for none.
+  acmeChallenge ? null,
+  # How long browsers shall insist on HTTPS (RFC 6797), in seconds; 0 says nothing of it.
+  hstsSeconds ? 0,
+  # What one client address may do before it is told to wait: { requests, failedLogIns }, each { count; seconds; } or null.
+  limits ? { },
 }:
 let
+  requestLimit = limits.requests or null;
+  logInLimit = limits.failedLogIns or null;
+  optionals = condition: list: if condition then list else [ ];
+
   lines = builtins.concatStringsSep "\n";
   indented = texts: lines (map (text: "  ${text}") texts);
 
@@ -45,6 +57,59 @@ let
   ownError =
     { status, code, message, headers ? "" }:
     "http-error status ${toString status} content-type application/json string ${graphqlError code message}${headers}";
+
+  # Counted by address, and by /64 network where addresses are free. Refused requests count, so whoever goes on stays out.
+  limited = requestLimit != null || logInLimit != null;
+  tooMany =
+    limit: message: condition:
+    "http-request return status 429 hdr retry-after ${toString limit.seconds} content-type application/json string "
+    + "${graphqlError "RATE_LIMITED" "${message} Try again in ${toString limit.seconds} seconds."} if ${condition} gt ${toString limit.count} }";
+  limitRules =
+    optionals limited [ "http-request track-sc0 src,ipmask(32,64) table clients" ]
+    ++ optionals (requestLimit != null) [
+      (tooMany requestLimit "Too many requests from your address." "{ sc_http_req_rate(0)")
+    ]
+    ++ optionals (logInLimit != null) [
+      (tooMany (logInLimit // { count = logInLimit.count - 1; })
+        "Too many log-ins from your address have failed."
+        "{ path /graphql } { sc_gpc0_rate(0)"
+      )
+      "http-response sc-inc-gpc0(0) if { res.hdr(x-auth-outcome) -m str login-failed }"
+    ];
+  seconds = limit: if limit == null then 0 else limit.seconds;
+  longest = a: b: if a > b then a else b;
+  clientTable = optionals limited [
+    ""
+    "backend clients"
+    (
+      "  stick-table type ipv6 size 100k expire ${toString (2 * longest (seconds requestLimit) (seconds logInLimit))}s store "
+      + builtins.concatStringsSep "," (
+        optionals (requestLimit != null) [ "http_req_rate(${toString requestLimit.seconds}s)" ]
+        ++ optionals (logInLimit != null) [ "gpc0_rate(${toString logInLimit.seconds}s)" ]
+      )
+    )
+  ];
+
+  plain = optionals (listenPlain != null) (
+    [
+      ""
+      "frontend plain"
+      "  bind ${listenPlain}"
+    ]
+    ++ optionals (acmeChallenge != null) [
+      "  acl acme_challenge path_beg /.well-known/acme-challenge/"
+    ]
+    # 308 keeps the method and the body (RFC 9110).
+    ++ [
+      "  http-request redirect scheme https code 308${if acmeChallenge == null then "" else " unless acme_challenge"}"
+    ]
+    ++ optionals (acmeChallenge != null) [
+      "  use_backend acme if acme_challenge"
+      ""
+      "backend acme"
+      "  server acme ${acmeChallenge}"
+    ]
+  );
 
   ownErrors = [
     {
@@ -138,6 +203,14 @@ in
     http-request del-header tracestate
     http-request set-header traceparent "00-%[var(txn.trace_id)]-%[var(txn.span_id)]-01"
     http-after-response set-header x-trace-id %[var(txn.trace_id)]
+  ${indented (
+    optionals (hstsSeconds > 0) [
+      "http-after-response set-header strict-transport-security max-age=${toString hstsSeconds}"
+    ]
+    ++ limitRules
+  )}
+    # For the counters above alone.
+    http-response del-header x-auth-outcome
 
     # What a client says about its own address is not believed.
     http-request del-header forwarded
@@ -166,6 +239,7 @@ in
     http-response set-header x-served-by %s
     default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2
   ${indented (map server nodes)}
+  ${lines (clientTable ++ plain)}
 
   frontend stats
     bind ${statsListen}

@@ -1,0 +1,109 @@
+# The text that render/ makes of given settings, a golden file each. Builtins only, as render/ itself.
+let
+  haproxy = import ../haproxy.nix;
+  prometheus = import ../prometheus.nix;
+  pretty = import ./pretty.nix;
+
+  smallestGateway = {
+    listen = "127.0.0.1:8443";
+    statsListen = "127.0.0.1:8404";
+    certificate = "/keys/gateway.pem";
+    nodes = [
+      {
+        name = "auth1";
+        address = "127.0.0.1:8080";
+      }
+    ];
+  };
+
+  fleet = prometheus {
+    targets = {
+      auth-core = [
+        {
+          name = "auth1";
+          address = "10.0.0.1:8080";
+        }
+        {
+          name = "auth2";
+          address = "10.0.0.2:8080";
+        }
+      ];
+      zipkin = [
+        {
+          name = "monitor";
+          address = "10.0.0.9:9411";
+          path = "/prometheus";
+        }
+      ];
+    };
+    alertmanagers = [ "10.0.0.9:9093" ];
+    ruleFiles = [ "/etc/rules.json" ];
+    scrapeInterval = "5s";
+  };
+in
+{
+  "haproxy-smallest.cfg" = haproxy smallestGateway;
+
+  "haproxy-everything.cfg" = haproxy (
+    smallestGateway
+    // {
+      nodes = [
+        {
+          name = "auth1";
+          address = "10.0.0.1:8080";
+        }
+        {
+          name = "canary";
+          address = "10.0.0.2:8080";
+          weight = 5;
+        }
+      ];
+      log = "10.0.0.9:514 local0";
+      extraGlobal = [ "stats socket /run/admin.sock mode 600 level admin" ];
+      maxConnections = 10;
+      listenPlain = "0.0.0.0:80";
+      acmeChallenge = "127.0.0.1:1360";
+      hstsSeconds = 300;
+      limits = {
+        requests = {
+          count = 100;
+          seconds = 10;
+        };
+        failedLogIns = {
+          count = 5;
+          seconds = 60;
+        };
+      };
+    }
+  );
+
+  "haproxy-requests-limited.cfg" = haproxy (
+    smallestGateway
+    // {
+      limits.requests = {
+        count = 100;
+        seconds = 10;
+      };
+    }
+  );
+
+  "prometheus.json" = pretty fleet.config;
+  "prometheus-rules.json" = pretty fleet.rules;
+  "prometheus-nothing-to-scrape.json" = pretty (prometheus { targets = { }; }).config;
+
+  "alertmanager.json" = pretty (import ../alertmanager.nix { });
+  "alertmanager-webhook.json" = pretty (
+    import ../alertmanager.nix {
+      receivers = [
+        {
+          name = "operators";
+          webhook_configs = [ { url = "http://127.0.0.1:5001/"; } ];
+        }
+      ];
+      groupWait = "1s";
+    }
+  );
+
+  "grafana-datasources.json" = pretty (import ../grafana.nix { prometheusUrl = "http://127.0.0.1:9090"; }).datasources;
+  "grafana-dashboard.json" = pretty (import ../dashboard.nix);
+}
