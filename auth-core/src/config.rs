@@ -282,9 +282,6 @@ impl ConfigError {
     /// # Errors
     /// The key, the file and why it cannot be read.
     pub fn read(key: &str, path: &Path) -> Result<Vec<u8>, Self> {
-        if path.as_os_str().is_empty() {
-            return Err(Self(format!("{key} is not set")));
-        }
         std::fs::read(path).map_err(|error| Self::file(key, path, error))
     }
 
@@ -297,37 +294,29 @@ impl ConfigError {
     }
 
     fn describe(error: &figment::Error) -> Self {
-        let mut key = error.path.join(".");
+        let mut path = error.path.clone();
         let problem = match &error.kind {
             Kind::UnknownField(field, expected) => {
-                if !key.is_empty() && !key.ends_with(field.as_str()) {
-                    key = format!("{key}.{field}");
-                } else if key.is_empty() {
-                    key.clone_from(field);
+                if path.last() != Some(field) {
+                    path.push(field.clone());
                 }
                 format!("unknown key; expected one of {}", expected.join(", "))
             }
+            Kind::UnknownVariant(found, expected) => {
+                format!("{found:?} is not one of {}", expected.join(", "))
+            }
             kind => kind.to_string(),
         };
-        let source = error.metadata.as_ref().map_or(String::new(), |metadata| {
-            match metadata
-                .source
-                .as_ref()
-                .and_then(|source| source.file_path())
-            {
-                Some(path) => format!("{}: ", path.display()),
-                None if metadata.name.contains("environment") => {
-                    "environment AUTH_CORE_*: ".to_owned()
-                }
-                None if key.is_empty() => format!("{}: ", metadata.name),
-                None => String::new(),
+        let metadata = error.metadata.as_ref();
+        let file = metadata.and_then(|metadata| metadata.source.as_ref()?.file_path());
+        let place = match file {
+            _ if metadata.is_some_and(|metadata| metadata.name.contains("environment")) => {
+                format!("AUTH_CORE_{}", path.join("__").to_uppercase())
             }
-        });
-        let key = if key.is_empty() {
-            key
-        } else {
-            format!("{key}: ")
+            Some(file) if path.is_empty() => file.display().to_string(),
+            Some(file) => format!("{}: {}", file.display(), path.join(".")),
+            None => path.join("."),
         };
-        Self(format!("{source}{key}{problem}"))
+        Self(format!("{place}: {problem}"))
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
 use crate::App;
-use crate::graphql::{Caller, Operation, check_nesting, select};
+use crate::graphql::{Caller, Operation, check_brackets, select};
 use crate::http::{Answer, Failure, read_body};
 use crate::idempotency::IdempotencyKey;
 use crate::telemetry;
@@ -55,7 +55,14 @@ pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
         .request_seconds
         .with_label_values(&[operation.name()])
         .observe(seconds);
-    telemetry::finish_request(&span, operation.name(), &outcome, answer.status(), seconds);
+    telemetry::finish_request(
+        &span,
+        &app.node,
+        operation.name(),
+        &outcome,
+        answer.status(),
+        seconds,
+    );
     answer
 }
 
@@ -155,7 +162,7 @@ impl Params {
     /// Parses the document and checks it against our bounds. A refusal here is a GraphQL error.
     fn into_request(self) -> Result<(OperationType, Operation, Request), ServerError> {
         let refused = |refusal: &str| ServerError::new(refusal, None::<Pos>);
-        check_nesting(&self.query).map_err(refused)?;
+        check_brackets(&self.query).map_err(refused)?;
         let document = parse_query(&self.query)?;
         let (kind, operation) =
             select(&document, self.operation_name.as_deref()).map_err(refused)?;

@@ -19,6 +19,9 @@ pub type Answer = hyper::Response<Full<Bytes>>;
 /// Longest request body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
+/// Most that is read of a body that is refused, in bytes.
+const MAX_DISCARD: usize = 16 << 20;
+
 /// How long a request body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -87,8 +90,12 @@ fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>
 ///
 /// # Errors
 /// 413, without reading when `Content-Length` tells already, 408, or 400 if it breaks off.
-pub async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let too_large = || {
+pub async fn read_body(
+    headers: &HeaderMap,
+    mut body: Incoming,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let too_large = |body| {
+        tokio::spawn(discard(body));
         let text = format!("The body is longer than {MAX_BODY} bytes.");
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", text)
     };
@@ -96,11 +103,11 @@ pub async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Zeroizing<
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(too_large());
+        return Err(too_large(body));
     }
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(&mut body, MAX_BODY).collect()).await {
         Ok(Ok(collected)) => Ok(Zeroizing::new(collected.to_bytes().into())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(body)),
         Ok(Err(_)) => Err(Failure::bad_request("The body broke off.")),
         Err(_) => Err(Failure::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -108,6 +115,21 @@ pub async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Zeroizing<
             "The body did not arrive in time.",
         )),
     }
+}
+
+/// Reads on for a while after a refusal, which is sent meanwhile. A client that writes all before it reads would
+/// otherwise see a broken connection and not the reason.
+async fn discard(mut body: Incoming) {
+    let reading = async {
+        let mut left = MAX_DISCARD;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(BODY_TIMEOUT, reading).await;
 }
 
 /// A request that is refused before GraphQL has a say.

@@ -37,6 +37,8 @@ use crate::zipkin::Zipkin;
 
 /// What a request can reach.
 pub struct App {
+    /// This node's name.
+    pub node: String,
     /// The operations.
     pub accounts: Arc<Accounts>,
     /// Their public face.
@@ -56,7 +58,8 @@ impl App {
         let hasher = config.hasher()?;
         let source = Source::new(&config.database)?;
         let keys = KeyRing::load(&config.tokens)?;
-        let metrics = Arc::new(Metrics::new().map_err(|error| ConfigError(error.to_string()))?);
+        let metrics =
+            Arc::new(Metrics::new(&config.node).map_err(|error| ConfigError(error.to_string()))?);
         let accounts = Arc::new(Accounts {
             store: Store::new(source, config.database.max_connections),
             hashes: HashPool::new(
@@ -68,6 +71,7 @@ impl App {
             min_password_length: config.password.min_length,
         });
         Ok(Self {
+            node: config.node.clone(),
             schema: graphql::schema(Arc::clone(&accounts)),
             accounts,
             metrics,
@@ -100,6 +104,11 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ConfigError> {
     let app = Arc::new(App::new(config)?);
+    if config.hasher()?.is_weak() {
+        tracing::warn!(
+            "password.scrypt is weaker than OWASP advises: good for tests, not for real passwords"
+        );
+    }
     let store = app.accounts.store.clone();
     let coming_up = tokio::spawn({
         let store = store.clone();

@@ -32,7 +32,7 @@ impl Metrics {
     ///
     /// # Errors
     /// A metric name that is used twice or is not a name.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    pub fn new(node: &str) -> Result<Self, prometheus::Error> {
         let seconds =
             |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         let metrics = Self {
@@ -60,11 +60,11 @@ impl Metrics {
             hashes_total: IntCounter::new("auth_hashes_total", "Password hashes started.")?,
         };
         let build_info = IntGaugeVec::new(
-            Opts::new("auth_build_info", "Always 1; the version is a label."),
-            &["version"],
+            Opts::new("auth_build_info", "Always 1; the labels tell."),
+            &["version", "node"],
         )?;
         build_info
-            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), node])
             .set(1);
         let registry = &metrics.registry;
         registry.register(Box::new(build_info))?;

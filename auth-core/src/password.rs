@@ -125,6 +125,15 @@ impl Hasher {
         )
     }
 
+    /// Whether a hash costs less than every choice of OWASP's for scrypt (Password Storage Cheat Sheet, 2026).
+    pub fn is_weak(&self) -> bool {
+        const OWASP: [(u8, u32); 5] = [(17, 1), (16, 2), (15, 3), (14, 5), (13, 10)];
+        let (log_n, r, p) = (self.params.log_n(), self.params.r(), self.params.p());
+        !OWASP
+            .iter()
+            .any(|(least_log_n, least_p)| log_n >= *least_log_n && r >= 8 && p >= *least_p)
+    }
+
     fn memory(&self) -> u64 {
         memory(self.params.log_n().into(), self.params.r())
     }

@@ -8,7 +8,7 @@ use hyper::header::HeaderMap;
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
+    SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
@@ -104,9 +104,7 @@ pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
 pub fn request_span(headers: &HeaderMap) -> Span {
     let span = info_span!(
         "request",
-        otel.name = "other",
         otel.kind = "server",
-        otel.status_code = Empty,
         operation = Empty,
         outcome = Empty,
         http.response.status_code = Empty,
@@ -121,21 +119,26 @@ pub fn request_span(headers: &HeaderMap) -> Span {
 /// Completes the span of a request and writes its log line.
 pub fn finish_request(
     span: &Span,
+    node: &str,
     operation: &str,
     outcome: &str,
     status: StatusCode,
     seconds: f64,
 ) {
-    span.record("otel.name", operation);
     span.record("operation", operation);
     span.record("outcome", outcome);
     span.record("http.response.status_code", status.as_u16());
     if matches!(outcome, "internal" | "unavailable") {
-        span.record("otel.status_code", "ERROR");
+        span.set_status(Status::error(outcome.to_owned()));
     }
-    let trace_id = span.context().span().span_context().trace_id();
+    let context = span.context();
+    // The span has started, so recording `otel.name` would come too late.
+    context.span().update_name(operation.to_owned());
+    let trace_id = context.span().span_context().trace_id();
     let duration_ms = (seconds * 1e6).round() / 1e3;
-    info!(%trace_id, operation, outcome, status = status.as_u16(), duration_ms, "request");
+    info!(
+        %trace_id,
+        node, operation, outcome, status = status.as_u16(), duration_ms, "request");
 }
 
 fn caller(headers: &HeaderMap) -> Option<SpanContext> {

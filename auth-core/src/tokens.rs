@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use crate::config::{ConfigError, Tokens};
 
+/// Nothing can take an access token back before it expires, so a day is the most, in seconds.
+const MAX_LIFETIME: u64 = 24 * 60 * 60;
+
 const TYPE: &str = "at+jwt";
 
 /// A token is good for this many seconds past its `exp`, for clocks that differ.
@@ -68,6 +71,19 @@ impl KeyRing {
     /// A file that cannot be read or is not what it must be, by name.
     pub fn load(tokens: &Tokens) -> Result<Self, ConfigError> {
         let path = &tokens.signing_key_file;
+        if path.as_os_str().is_empty() {
+            return Err(ConfigError(
+                "tokens.signing_key_file is not set; make a key with \
+                 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem"
+                    .to_owned(),
+            ));
+        }
+        if !(1..=MAX_LIFETIME).contains(&tokens.access_token_seconds) {
+            let (given, most) = (tokens.access_token_seconds, MAX_LIFETIME);
+            return Err(ConfigError(format!(
+                "tokens.access_token_seconds = {given} is out of bounds: 1 to {most}"
+            )));
+        }
         let key = "tokens.signing_key_file";
         let wrong = || {
             ConfigError::file(

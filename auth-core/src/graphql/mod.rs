@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_graphql::{EmptySubscription, ErrorExtensions, SimpleObject};
 
-pub use limits::{Refusal, check_nesting, select};
+pub use limits::{Refusal, check_brackets, select};
 
 use crate::accounts::{self, Accounts, Identity};
 use crate::error::AuthError;

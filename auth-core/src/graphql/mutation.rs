@@ -22,8 +22,8 @@ impl Mutation {
         email: String,
         password: String,
     ) -> Result<Session> {
-        let accounts = context.data::<Arc<Accounts>>()?;
-        let caller = context.data::<Caller>()?;
+        let accounts = context.data_unchecked::<Arc<Accounts>>();
+        let caller = context.data_unchecked::<Caller>();
         let session = accounts
             .sign_up(
                 &email,
@@ -49,8 +49,8 @@ impl Mutation {
         email: String,
         password: String,
     ) -> Result<Session> {
-        let accounts = context.data::<Arc<Accounts>>()?;
-        let caller = context.data::<Caller>()?;
+        let accounts = context.data_unchecked::<Arc<Accounts>>();
+        let caller = context.data_unchecked::<Caller>();
         let session = accounts
             .log_in(&email, Password::new(password), caller.bearer.as_deref())
             .await

@@ -36,17 +36,18 @@ impl Query {
     /// The account of the access token in `Authorization: Bearer`; null if the account is gone.
     ///
     /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, UNAVAILABLE, INTERNAL.
-    async fn me(&self, context: &Context<'_>) -> Result<Option<Account>> {
-        let accounts = context.data::<Arc<Accounts>>()?;
-        let caller = context.data::<Caller>()?;
-        let identity = accounts.me(caller.bearer.as_deref()).await.map_err(shown)?;
-        Ok(identity.map(Account::from))
+    // An error inside the option makes this one field null; outside of it, it would make all of `data` null.
+    async fn me(&self, context: &Context<'_>) -> Option<Result<Account>> {
+        let accounts = context.data_unchecked::<Arc<Accounts>>();
+        let caller = context.data_unchecked::<Caller>();
+        let identity = accounts.me(caller.bearer.as_deref()).await.map_err(shown);
+        identity.map(|found| found.map(Account::from)).transpose()
     }
 
     /// Whether an access token is good, without asking the database.
-    async fn verify_token(&self, context: &Context<'_>, token: String) -> Result<TokenVerdict> {
-        let accounts = context.data::<Arc<Accounts>>()?;
-        Ok(match accounts.keys.verify(&token) {
+    async fn verify_token(&self, context: &Context<'_>, token: String) -> TokenVerdict {
+        let accounts = context.data_unchecked::<Arc<Accounts>>();
+        match accounts.keys.verify(&token) {
             Ok(claims) => TokenVerdict {
                 valid: true,
                 reason: None,
@@ -60,6 +61,6 @@ impl Query {
                 }),
                 account: None,
             },
-        })
+        }
     }
 }

@@ -23,7 +23,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Where the database is.
 pub enum Source {
     /// One file, shared by all nodes of one machine.
-    Sqlite(SqliteConnectOptions),
+    Sqlite(Box<SqliteConnectOptions>),
     /// A server, shared by all nodes.
     Postgres(Box<PgConnectOptions>),
 }
@@ -63,7 +63,7 @@ impl Source {
                 ));
             }
             // WAL lets two processes read while one writes; FULL makes an acknowledged sign-up survive a power cut.
-            return Ok(Self::Sqlite(
+            return Ok(Self::Sqlite(Box::new(
                 options
                     .create_if_missing(true)
                     .foreign_keys(true)
@@ -71,7 +71,7 @@ impl Source {
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
                     .disable_statement_logging(),
-            ));
+            )));
         }
         if !database.url.starts_with("postgres:") && !database.url.starts_with("postgresql:") {
             return Err(wrong());
@@ -100,7 +100,7 @@ impl Store {
                 PoolOptions::new()
                     .max_connections(max_connections)
                     .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .connect_lazy_with(options),
+                    .connect_lazy_with(*options),
             ),
             Source::Postgres(options) => Pools::Postgres(
                 PoolOptions::new()

@@ -1,0 +1,196 @@
+//! The command line and the configuration: what is wrong is said, with file and key.
+
+use std::path::Path;
+use std::process::Command;
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+use crate::node::key_pair;
+
+/// Runs `check-config` on a file in a folder with a key, and returns what it prints.
+fn check_with(file: &str, env: &[(&str, &str)], args: &[&str]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    key_pair(dir.path(), "key");
+    std::fs::write(dir.path().join("auth.toml"), file).unwrap();
+    run(
+        &dir,
+        env,
+        &[&["check-config", "--config", "auth.toml"], args].concat(),
+    )
+}
+
+fn run(dir: &TempDir, env: &[(&str, &str)], args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_auth-core"))
+        .args(args)
+        .env_clear()
+        .envs(env.iter().copied())
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text)
+        .unwrap()
+        .replace(&folder(dir.path()), "DIR");
+    format!("exit {}\n{text}", output.status.code().unwrap())
+}
+
+fn folder(dir: &Path) -> String {
+    dir.canonicalize().unwrap().display().to_string()
+}
+
+fn check(file: &str) -> String {
+    check_with(file, &[], &[])
+}
+
+const GOOD: &str = "[tokens]\nsigning_key_file = \"key.pem\"\n";
+
+#[test]
+fn a_good_configuration_is_ok() {
+    assert_eq!(check(GOOD), "exit 0\nok\n");
+}
+
+#[test]
+fn every_key_can_be_given() {
+    let file = r#"
+        node = "auth1"
+        listen = "127.0.0.1:0"
+        drain_seconds = 1
+        [database]
+        url = "postgres://auth@127.0.0.1:5432/auth"
+        password_file = "key.pem"
+        max_connections = 3
+        [tokens]
+        issuer = "a"
+        audience = "b"
+        access_token_seconds = 60
+        signing_key_file = "key.pem"
+        verification_key_files = ["key.pub.pem"]
+        [password]
+        min_length = 8
+        scrypt = { log_n = 14, r = 8, p = 5 }
+        concurrent_hashes = 2
+        [log]
+        format = "human"
+        level = "debug"
+        [tracing]
+        zipkin_url = "http://127.0.0.1:9411/api/v2/spans"
+    "#;
+    assert_eq!(check(file), "exit 0\nok\n");
+}
+
+#[test]
+fn variables_override_the_file_and_flags_override_variables() {
+    let env = [
+        ("AUTH_CORE_PASSWORD__SCRYPT__LOG_N", "99"),
+        ("AUTH_CORE_DRAIN_SECONDS", "1"),
+    ];
+    assert_snapshot!(check_with(GOOD, &env, &[]));
+    let file = format!("{GOOD}[password]\nscrypt = {{ log_n = 98 }}\n");
+    assert_snapshot!(check_with(&file, &[("AUTH_CORE_PASSWORD__SCRYPT__LOG_N", "10")], &[]), @"
+    exit 0
+    ok
+    ");
+    assert_eq!(
+        check_with(GOOD, &env, &["--set", "password.scrypt.log_n=10"]),
+        "exit 0\nok\n"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let set = |set: &str| check_with(GOOD, &[], &["--set", set]);
+    let all = [
+        ("no key", check("")),
+        ("not TOML", check("node = ")),
+        ("unknown key", check("nod = \"a\"")),
+        (
+            "unknown nested key",
+            check(&format!("{GOOD}[password]\nscript = {{}}\n")),
+        ),
+        (
+            "unknown variable",
+            check_with(GOOD, &[("AUTH_CORE_NODDE", "a")], &[]),
+        ),
+        ("unknown flag key", set("database.urll=x")),
+        ("flag without value", set("node")),
+        (
+            "wrong type",
+            check(&format!("drain_seconds = \"soon\"\n{GOOD}")),
+        ),
+        (
+            "wrong address",
+            check(&format!("listen = \"localhost\"\n{GOOD}")),
+        ),
+        ("wrong format", set("log.format=xml")),
+        ("wrong level", set("log.level=loud")),
+        (
+            "missing key file",
+            set("tokens.signing_key_file=nothing.pem"),
+        ),
+        (
+            "public key to sign with",
+            set("tokens.signing_key_file=key.pub.pem"),
+        ),
+        (
+            "private key to publish",
+            set("tokens.verification_key_files=[key.pem]"),
+        ),
+        ("wrong database", set("database.url=mysql://a:secret@b/c")),
+        ("missing folder", set("database.url=sqlite:nowhere/auth.db")),
+        ("password for a file", set("database.password_file=key.pem")),
+        (
+            "token for a week",
+            set("tokens.access_token_seconds=604800"),
+        ),
+        ("no connections", set("database.max_connections=0")),
+        ("scrypt too cheap", set("password.scrypt.log_n=0")),
+        ("scrypt too much", set("password.scrypt.log_n=24")),
+        ("no hashes", set("password.concurrent_hashes=0")),
+        (
+            "zipkin by https",
+            set("tracing.zipkin_url=https://zipkin/api/v2/spans"),
+        ),
+    ];
+    let text: String = all
+        .map(|(what, said)| format!("== {what}\n{said}"))
+        .concat();
+    assert_snapshot!(text);
+}
+
+#[test]
+fn a_missing_file_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_snapshot!(run(
+        &dir,
+        &[],
+        &["check-config", "--config", "nothing.toml"]
+    ));
+}
+
+#[test]
+fn help_says_what_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_snapshot!(run(&dir, &[], &["--help"]));
+    assert_snapshot!(run(&dir, &[], &["serve", "--help"]));
+}
+
+#[test]
+fn an_address_that_is_in_use_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    key_pair(dir.path(), "key");
+    let said = run(
+        &dir,
+        &[],
+        &[
+            "serve",
+            "--listen",
+            &address,
+            "--set",
+            "tokens.signing_key_file=key.pem",
+        ],
+    );
+    assert_snapshot!(said.replace(&address, "ADDRESS"));
+}

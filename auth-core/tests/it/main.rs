@@ -1,0 +1,15 @@
+//! Black-box tests: each starts a node on a port and a database of its own, and talks to it over a socket.
+
+mod bad_input;
+mod config;
+mod email;
+mod idempotency;
+mod node;
+mod passwords;
+mod postgres;
+mod process;
+mod sessions;
+mod shutdown;
+mod telemetry;
+mod tokens;
+mod transport;

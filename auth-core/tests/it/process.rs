@@ -1,0 +1,162 @@
+//! The real binary as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::node::{PASSWORD, key_pair, sign_up};
+
+/// A running `auth-core serve`. It is killed when dropped.
+pub struct Process {
+    pub url: String,
+    pub log: Arc<Mutex<String>>,
+    child: Child,
+    _dir: TempDir,
+}
+
+impl Process {
+    pub fn start(settings: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        key_pair(dir.path(), "key");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_auth-core"));
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--set",
+            "tokens.signing_key_file=key.pem",
+        ]);
+        command.args([
+            "--set",
+            "password.scrypt.log_n=4",
+            "--set",
+            "drain_seconds=0",
+            "--set",
+            "node=auth1",
+        ]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        let mut child = command
+            .env_clear()
+            .current_dir(dir.path())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let started = lines.next().unwrap().unwrap();
+        let address = serde_json::from_str::<Value>(&started).unwrap()["listen"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                for line in lines.map_while(Result::ok) {
+                    *log.lock().unwrap() += &(line + "\n");
+                }
+            }
+        });
+        let process = Self {
+            url: format!("http://{address}"),
+            log,
+            child,
+            _dir: dir,
+        };
+        wait_until("ready", || {
+            ureq::get(format!("{}/readyz", process.url)).call().is_ok()
+        });
+        process
+    }
+
+    pub fn get(&self, path: &str) -> ureq::http::Response<ureq::Body> {
+        let client: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .into();
+        client.get(format!("{}{path}", self.url)).call().unwrap()
+    }
+
+    pub fn sign_up(&self, email: &str, headers: &[(&str, &str)]) -> Value {
+        let body =
+            json!({ "query": sign_up(), "variables": { "email": email, "password": PASSWORD } });
+        let mut request =
+            ureq::post(format!("{}/graphql", self.url)).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let text = request
+            .send(body.to_string())
+            .unwrap()
+            .body_mut()
+            .read_to_string()
+            .unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the end and returns the exit code.
+    pub fn end(mut self) -> i32 {
+        let mut code = None;
+        wait_until("ended", || {
+            code = self
+                .child
+                .try_wait()
+                .unwrap()
+                .map(|status| status.code().unwrap());
+            code.is_some()
+        });
+        code.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn sigterm_and_sigint_end_the_process_in_good_order() {
+    for signal in ["-TERM", "-INT"] {
+        let process = Process::start(&[]);
+        process.signal(signal);
+        assert_eq!(process.end(), 0, "{signal}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let process = Process::start(&["drain_seconds=3600"]);
+    process.signal("-TERM");
+    wait_until("draining", || {
+        process.log.lock().unwrap().contains("draining")
+    });
+    process.signal("-TERM");
+    assert_eq!(process.end(), 1);
+}

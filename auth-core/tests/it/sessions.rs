@@ -1,0 +1,165 @@
+//! Signing up, logging in, and what a token is good for.
+
+use insta::assert_json_snapshot;
+use serde_json::json;
+
+use crate::node::{EMAIL, Node, PASSWORD, code, steady};
+
+#[test]
+fn a_sign_up_answers_with_a_session() {
+    let node = Node::start();
+    assert_json_snapshot!(steady(node.sign_up("Ann@Example.com", PASSWORD)));
+}
+
+#[test]
+fn a_log_in_answers_with_a_session_however_the_email_is_cased() {
+    let node = Node::start();
+    node.sign_up("Ann@Example.com", PASSWORD);
+    assert_json_snapshot!(steady(node.log_in("aNN@example.COM", PASSWORD)));
+}
+
+#[test]
+fn a_new_token_is_good_for_me_and_for_verify_token() {
+    let node = Node::start();
+    let token = node.sign_up(EMAIL, PASSWORD)["data"]["signUp"]["accessToken"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let bearer = format!("Bearer {token}");
+    let query = "query($token: String!) { me { id email role } \
+                 verifyToken(token: $token) { valid reason account { id email role } } }";
+    let answer = node.graphql(
+        &[("authorization", &bearer)],
+        query,
+        json!({ "token": token }),
+    );
+    assert_eq!(
+        answer["data"]["me"],
+        answer["data"]["verifyToken"]["account"]
+    );
+    assert_json_snapshot!(steady(answer));
+}
+
+#[test]
+fn a_taken_email_is_refused_in_any_case() {
+    let node = Node::start();
+    node.sign_up(EMAIL, PASSWORD);
+    let hashes = node.hashes();
+    assert_json_snapshot!(node.sign_up("ANN@example.com", "another good password"));
+    assert_eq!(
+        node.hashes(),
+        hashes,
+        "a taken e-mail must be refused before any hash"
+    );
+}
+
+#[test]
+fn an_unknown_user_and_a_wrong_password_look_the_same_and_cost_one_hash_each() {
+    let node = Node::start();
+    node.sign_up(EMAIL, PASSWORD);
+    let before = node.hashes();
+    let wrong_password = node.log_in(EMAIL, "wrong horse battery");
+    assert_eq!(node.hashes(), before + 1.0);
+    let unknown_user = node.log_in("bob@example.com", PASSWORD);
+    assert_eq!(node.hashes(), before + 2.0);
+    assert_eq!(wrong_password, unknown_user);
+    assert_json_snapshot!(unknown_user);
+}
+
+#[test]
+fn a_caller_who_is_logged_in_already_is_told_so_and_nothing_is_hashed() {
+    let node = Node::start();
+    let token = node.sign_up(EMAIL, PASSWORD)["data"]["signUp"]["accessToken"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let bearer = format!("Bearer {token}");
+    let hashes = node.hashes();
+    let answer = node.log_in_with(
+        &[("authorization", &bearer)],
+        "bob@example.com",
+        "whatever it is",
+    );
+    assert_eq!(
+        answer["data"]["logIn"]["message"],
+        "이미 ann@example.com로 로그인 하였습니다."
+    );
+    assert_eq!(node.hashes(), hashes);
+    assert_json_snapshot!(steady(answer));
+}
+
+#[test]
+fn a_log_in_with_a_bad_authorization_header_is_an_ordinary_log_in() {
+    let node = Node::start();
+    node.sign_up(EMAIL, PASSWORD);
+    for header in ["Bearer nonsense", "Bearer ", "Basic YTpi", "Bearer"] {
+        let answer = node.log_in_with(&[("authorization", header)], EMAIL, PASSWORD);
+        assert!(
+            answer["data"]["logIn"]["accessToken"].is_string(),
+            "{header}: {answer}"
+        );
+    }
+}
+
+#[test]
+fn me_needs_a_token() {
+    let node = Node::start();
+    assert_json_snapshot!(node.graphql(&[], "{ me { id } }", json!({})));
+    let bad = node.graphql(
+        &[("authorization", "Bearer a.b.c")],
+        "{ me { id } }",
+        json!({}),
+    );
+    assert_eq!(code(&bad), "UNAUTHENTICATED");
+}
+
+#[test]
+fn verify_token_says_why_a_token_is_bad() {
+    let node = Node::start();
+    let query = "{ verifyToken(token: \"a.b.c\") { valid reason account { id } } }";
+    assert_json_snapshot!(node.graphql(&[], query, json!({})));
+}
+
+#[test]
+fn of_200_sign_ups_with_one_email_exactly_one_gets_the_account() {
+    let node = Node::start_with(|config| config.password.scrypt.log_n = 10);
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..200)
+            .map(|_| scope.spawn(|| node.sign_up(EMAIL, PASSWORD)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let signed_up = answers
+        .iter()
+        .filter(|answer| answer["data"]["signUp"].is_object())
+        .count();
+    let taken = answers
+        .iter()
+        .filter(|answer| code(answer) == "EMAIL_TAKEN")
+        .count();
+    assert_eq!((signed_up, taken), (1, 199));
+    assert!(
+        node.hashes() <= 4.0,
+        "{} hashes for one account",
+        node.hashes()
+    );
+}
+
+#[test]
+fn accounts_outlive_the_node_and_two_nodes_share_one_file() {
+    let first = Node::start();
+    let url = format!("sqlite:{}", first.dir.path().join("auth.db").display());
+    let (one, other) = (url.clone(), url.clone());
+    let (second, third) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| Node::start_with(|config| config.database.url = one));
+        let third = scope.spawn(|| Node::start_with(|config| config.database.url = other));
+        (second.join().unwrap(), third.join().unwrap())
+    });
+    first.sign_up(EMAIL, PASSWORD);
+    assert!(second.log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());
+    drop(second);
+    assert_eq!(code(&third.sign_up(EMAIL, PASSWORD)), "EMAIL_TAKEN");
+}

@@ -1,0 +1,157 @@
+//! Logs without secrets, and spans that join the caller's trace.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use crate::node::{EMAIL, PASSWORD};
+use crate::process::{Process, wait_until};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
+
+/// Stands in for Zipkin: takes what is posted and keeps it. The lab sends to the real one.
+fn mock_zipkin() -> (String, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api/v2/spans", listener.local_addr().unwrap());
+    let spans = Arc::new(Mutex::new(Vec::new()));
+    std::thread::spawn({
+        let spans = Arc::clone(&spans);
+        move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut length = 0;
+                let mut line = String::new();
+                while stream.read_line(&mut line).is_ok() && line.trim() != "" {
+                    if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                let mut body = vec![0; length];
+                stream.read_exact(&mut body).unwrap();
+                let accepted =
+                    b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                stream.get_mut().write_all(accepted).unwrap();
+                let batch: Vec<Value> = serde_json::from_slice(&body).unwrap();
+                spans.lock().unwrap().extend(batch);
+            }
+        }
+    });
+    (url, spans)
+}
+
+#[test]
+fn spans_reach_zipkin_as_children_of_the_callers_span() {
+    for header in [
+        ("traceparent", format!("00-{TRACE}-{PARENT}-01")),
+        ("b3", format!("{TRACE}-{PARENT}-1")),
+    ] {
+        let (url, spans) = mock_zipkin();
+        let process = Process::start(&[&format!("tracing.zipkin_url={url}")]);
+        process.sign_up(EMAIL, &[(header.0, &header.1)]);
+        process.signal("-TERM");
+        let log = Arc::clone(&process.log);
+        assert_eq!(process.end(), 0);
+        let log = log.lock().unwrap();
+        assert!(log.contains(&format!("\"trace_id\":\"{TRACE}\"")), "{log}");
+
+        let spans = spans.lock().unwrap();
+        let named = |name: &str| {
+            let span = spans.iter().find(|span| span["name"] == name);
+            span.unwrap_or_else(|| panic!("no span {name:?} in {spans:#?}"))
+        };
+        let request = named("signUp");
+        assert_eq!(
+            (&request["traceId"], &request["parentId"]),
+            (&TRACE.into(), &PARENT.into()),
+            "{}",
+            header.0
+        );
+        assert_eq!(request["kind"], "SERVER");
+        assert_eq!(request["localEndpoint"]["serviceName"], "auth-core");
+        assert_eq!(request["tags"]["node"], "auth1");
+        assert_eq!(request["tags"]["outcome"], "ok");
+        for name in ["hash", "db account by email", "db add account"] {
+            assert_eq!(
+                (&named(name)["traceId"], &named(name)["parentId"]),
+                (&TRACE.into(), &request["id"]),
+                "{name}"
+            );
+        }
+        let everything = Value::from(spans.clone()).to_string();
+        assert!(
+            !everything.contains(PASSWORD) && !everything.contains(EMAIL),
+            "{everything}"
+        );
+        // Health checks and scrapes are not traced.
+        assert!(
+            spans.iter().all(|span| span["traceId"] == TRACE),
+            "{spans:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_without_a_trace_starts_one() {
+    let process = Process::start(&[]);
+    process.sign_up(EMAIL, &[]);
+    wait_until("logged", || {
+        process.log.lock().unwrap().contains("\"request\"")
+    });
+    let log = process.log.lock().unwrap();
+    let line: Value = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|line: &Value| line["message"] == "request")
+        .unwrap();
+    let trace_id = line["trace_id"].as_str().unwrap();
+    assert!(
+        trace_id.len() == 32 && trace_id.bytes().any(|byte| byte != b'0'),
+        "{trace_id}"
+    );
+}
+
+#[test]
+fn a_zipkin_that_is_away_or_silent_stops_neither_requests_nor_the_shutdown() {
+    // It accepts connections, by the kernel's queue, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = "http://127.0.0.1:1/api/v2/spans".to_owned();
+    for url in [
+        away,
+        format!("http://{}/api/v2/spans", silent.local_addr().unwrap()),
+    ] {
+        let process = Process::start(&[&format!("tracing.zipkin_url={url}")]);
+        for i in 0..20 {
+            assert!(
+                process.sign_up(&format!("ann{i}@example.com"), &[])["data"]["signUp"].is_object()
+            );
+        }
+        process.signal("-TERM");
+        assert_eq!(process.end(), 0);
+    }
+}
+
+#[test]
+fn log_lines_have_no_email_no_password_and_no_token() {
+    let process = Process::start(&["log.level=trace"]);
+    let answer = process.sign_up(EMAIL, &[("idempotency-key", "secret-key-1")]);
+    let token = answer["data"]["signUp"]["accessToken"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    process.sign_up(EMAIL, &[("authorization", &format!("Bearer {token}"))]);
+    process.sign_up("not an e-mail", &[]);
+    process.signal("-TERM");
+    let log = Arc::clone(&process.log);
+    assert_eq!(process.end(), 0);
+    wait_until("three requests logged", || {
+        log.lock().unwrap().matches("\"request\"").count() == 3
+    });
+    let log = log.lock().unwrap();
+    for secret in [EMAIL, PASSWORD, &token, "not an e-mail", "secret-key-1"] {
+        assert!(!log.contains(secret), "{secret} is in {log}");
+    }
+}

@@ -1,0 +1,281 @@
+//! Access tokens, for all input.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use auth_core::config::Tokens;
+use auth_core::tokens::{KeyRing, LEEWAY_SECONDS, TokenError};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::node::key_pair;
+
+struct Fixture {
+    dir: TempDir,
+    ring: KeyRing,
+}
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    key_pair(dir.path(), "own");
+    key_pair(dir.path(), "foreign");
+    let ring = ring(dir.path(), "own", &[]);
+    Fixture { dir, ring }
+});
+
+fn ring(dir: &Path, signing: &str, others: &[&str]) -> KeyRing {
+    KeyRing::load(&Tokens {
+        signing_key_file: dir.join(format!("{signing}.pem")),
+        verification_key_files: others
+            .iter()
+            .map(|name| dir.join(format!("{name}.pub.pem")))
+            .collect(),
+        ..Tokens::default()
+    })
+    .unwrap()
+}
+
+fn now() -> u64 {
+    jsonwebtoken::get_current_timestamp()
+}
+
+fn good() -> String {
+    FIXTURE
+        .ring
+        .issue("id", "ann@example.com", "user", now())
+        .unwrap()
+}
+
+/// A token signed with our own key, but with another header or other claims.
+fn signed(header: Value, claims: Value) -> String {
+    let mut merged: Value =
+        serde_json::to_value(jsonwebtoken::decode_header(good()).unwrap()).unwrap();
+    merged
+        .as_object_mut()
+        .unwrap()
+        .extend(header.as_object().unwrap().clone());
+    merged
+        .as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    let mut all = json!({ "iss": "authstack", "aud": "authstack", "sub": "id", "email": "ann@example.com",
+        "role": "user", "iat": now(), "exp": now() + 60, "jti": "1" });
+    all.as_object_mut()
+        .unwrap()
+        .extend(claims.as_object().unwrap().clone());
+    all.as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    let key = EncodingKey::from_ec_pem(&std::fs::read(FIXTURE.dir.path().join("own.pem")).unwrap())
+        .unwrap();
+    let header: Header = serde_json::from_value(merged).unwrap();
+    jsonwebtoken::encode(&header, &all, &key).unwrap()
+}
+
+#[test]
+fn a_token_says_what_was_signed() {
+    let token = good();
+    let header = jsonwebtoken::decode_header(&token).unwrap();
+    assert_eq!(
+        (header.typ.as_deref(), header.alg),
+        (Some("at+jwt"), Algorithm::ES256)
+    );
+    let claims = FIXTURE.ring.verify(&token).unwrap();
+    assert_eq!(
+        (claims.iss.as_str(), claims.aud.as_str()),
+        ("authstack", "authstack")
+    );
+    assert_eq!(
+        (
+            claims.sub.as_str(),
+            claims.email.as_str(),
+            claims.role.as_str()
+        ),
+        ("id", "ann@example.com", "user")
+    );
+    assert_eq!(claims.exp - claims.iat, 900);
+    assert!(claims.iat.abs_diff(now()) <= 60);
+    assert_eq!(claims.jti.len(), 36);
+    assert_eq!(
+        FIXTURE
+            .ring
+            .verify(&signed(json!({}), json!({})))
+            .map(|claims| claims.sub),
+        Ok("id".to_owned())
+    );
+}
+
+#[test]
+fn an_expired_token_is_told_from_an_invalid_one() {
+    let issue = |at| {
+        FIXTURE
+            .ring
+            .issue("id", "ann@example.com", "user", at)
+            .unwrap()
+    };
+    let ago = |seconds| now() - 900 - seconds;
+    assert_eq!(
+        FIXTURE.ring.verify(&issue(ago(LEEWAY_SECONDS + 5))),
+        Err(TokenError::Expired)
+    );
+    assert!(
+        FIXTURE
+            .ring
+            .verify(&issue(ago(LEEWAY_SECONDS - 20)))
+            .is_ok(),
+        "within the leeway"
+    );
+    let mut forged = issue(ago(3600));
+    forged.replace_range(forged.len() - 4.., "AAAA");
+    assert_eq!(
+        FIXTURE.ring.verify(&forged),
+        Err(TokenError::Invalid),
+        "a forged token is not told to be expired"
+    );
+}
+
+#[test]
+fn wrong_headers_are_refused_even_with_a_good_signature() {
+    let kid = |name: &str| {
+        let ring = ring(FIXTURE.dir.path(), name, &[]);
+        serde_json::from_str::<Value>(ring.jwks()).unwrap()["keys"][0]["kid"].clone()
+    };
+    for header in [
+        json!({ "typ": "JWT" }),
+        json!({ "typ": null }),
+        json!({ "kid": null }),
+        json!({ "kid": "" }),
+        json!({ "kid": kid("foreign") }),
+        json!({ "crit": ["b64"] }),
+    ] {
+        assert_eq!(
+            FIXTURE.ring.verify(&signed(header.clone(), json!({}))),
+            Err(TokenError::Invalid),
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn wrong_claims_are_refused_even_with_a_good_signature() {
+    for claims in [
+        json!({ "iss": "other" }),
+        json!({ "iss": null }),
+        json!({ "aud": "other" }),
+        json!({ "aud": ["authstack", "other"] }),
+        json!({ "aud": null }),
+        json!({ "sub": null }),
+        json!({ "email": null }),
+        json!({ "exp": null }),
+        json!({ "exp": "never" }),
+        json!({ "exp": -1 }),
+        json!({ "nbf": now() + 3600 }),
+    ] {
+        assert_eq!(
+            FIXTURE.ring.verify(&signed(json!({}), claims.clone())),
+            Err(TokenError::Invalid),
+            "{claims}"
+        );
+    }
+}
+
+#[test]
+fn a_token_without_signature_is_refused() {
+    let token = good();
+    let (_, rest) = token.split_once('.').unwrap();
+    let (claims, _) = rest.split_once('.').unwrap();
+    let own: Value = serde_json::to_value(jsonwebtoken::decode_header(&token).unwrap()).unwrap();
+    for alg in ["none", "None", "NONE", "nOnE"] {
+        let mut header = own.clone();
+        header["alg"] = alg.into();
+        let header = base64url(header.to_string().as_bytes());
+        for forged in [format!("{header}.{claims}."), format!("{header}.{claims}")] {
+            assert_eq!(
+                FIXTURE.ring.verify(&forged),
+                Err(TokenError::Invalid),
+                "{alg}"
+            );
+        }
+    }
+}
+
+#[test]
+fn our_public_key_is_not_taken_for_a_shared_secret() {
+    let public = std::fs::read(FIXTURE.dir.path().join("own.pub.pem")).unwrap();
+    let token = good();
+    let own = jsonwebtoken::decode_header(&token).unwrap();
+    let claims = FIXTURE.ring.verify(&token).unwrap();
+    for secret in [public.clone(), FIXTURE.ring.jwks().as_bytes().to_vec()] {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ.clone_from(&own.typ);
+        header.kid.clone_from(&own.kid);
+        let forged =
+            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap();
+        assert_eq!(FIXTURE.ring.verify(&forged), Err(TokenError::Invalid));
+    }
+}
+
+#[test]
+fn keys_rotate_without_a_refused_token() {
+    let dir = FIXTURE.dir.path();
+    let issue = |ring: &KeyRing| ring.issue("id", "ann@example.com", "user", now()).unwrap();
+    let (old, new) = (
+        ring(dir, "own", &["foreign"]),
+        ring(dir, "foreign", &["own"]),
+    );
+    assert!(old.verify(&issue(&new)).is_ok() && new.verify(&issue(&old)).is_ok());
+    let alone = ring(dir, "foreign", &[]);
+    assert_eq!(alone.verify(&issue(&old)), Err(TokenError::Invalid));
+    let keys: Value = serde_json::from_str(new.jwks()).unwrap();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
+    for key in keys["keys"].as_array().unwrap() {
+        let names: Vec<_> = key.as_object().unwrap().keys().collect();
+        assert_eq!(
+            names,
+            ["alg", "crv", "kid", "kty", "use", "x", "y"],
+            "nothing private is published"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused(text in "\\PC{0,300}|[a-zA-Z0-9_-]{0,60}\\.[a-zA-Z0-9_-]{0,60}\\.[a-zA-Z0-9_-]{0,90}") {
+        prop_assert_eq!(FIXTURE.ring.verify(&text), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn a_token_with_one_byte_changed_is_refused(at in any::<prop::sample::Index>(), byte in 0x20u8..0x7f) {
+        let mut token = good().into_bytes();
+        let at = at.index(token.len());
+        prop_assume!(token[at] != byte);
+        token[at] = byte;
+        prop_assert_eq!(FIXTURE.ring.verify(&String::from_utf8(token).unwrap()), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn a_token_cut_short_or_made_longer_is_refused(at in any::<prop::sample::Index>(), more in "[a-zA-Z0-9_.=-]{1,8}") {
+        let token = good();
+        prop_assert_eq!(FIXTURE.ring.verify(&token[..at.index(token.len())]), Err(TokenError::Invalid));
+        prop_assert_eq!(FIXTURE.ring.verify(&format!("{token}{more}")), Err(TokenError::Invalid));
+    }
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk
+            .iter()
+            .fold(0u32, |bits, byte| bits << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
+        for place in 0..=chunk.len() {
+            text.push(char::from(
+                ALPHABET[(bits >> (18 - 6 * place) & 63) as usize],
+            ));
+        }
+    }
+    text
+}
