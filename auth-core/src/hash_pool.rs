@@ -78,13 +78,8 @@ impl HashPermit {
         stored: Option<String>,
     ) -> Result<bool, AuthError> {
         let (hasher, password) = (self.hasher, Arc::clone(password));
-        self.run(move || match stored {
-            Some(stored) => hasher.verify(&password, &stored),
-            None => hasher
-                .verify(&password, &hasher.unmatchable())
-                .map(|_| false),
-        })
-        .await
+        let stored = stored.unwrap_or_else(|| hasher.unmatchable());
+        self.run(move || hasher.verify(&password, &stored)).await
     }
 
     async fn run<T: Send + 'static>(

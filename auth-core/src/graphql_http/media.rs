@@ -1,0 +1,107 @@
+//! The media type of an answer, and the status that goes with it.
+
+use async_graphql::{PathSegment, Response, ServerError, Value};
+use http_body_util::Full;
+use hyper::StatusCode;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde::Serialize;
+
+use crate::http::{Answer, Failure};
+
+/// The media types of answers. With the newer one the status tells whether the request was executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    GraphqlResponse,
+    Json,
+}
+
+impl Media {
+    /// The one the client likes best; on a tie the one it names first.
+    pub(super) fn accepted(headers: &HeaderMap) -> Result<Self, Failure> {
+        let accept: Vec<&str> = headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        if accept.is_empty() {
+            return Ok(Self::Json);
+        }
+        let mut best = None;
+        for range in accept.iter().flat_map(|line| line.split(',')) {
+            let mut parts = range.split(';').map(str::trim);
+            let media = match parts
+                .next()
+                .unwrap_or_default()
+                .to_ascii_lowercase()
+                .as_str()
+            {
+                "application/graphql-response+json" => Self::GraphqlResponse,
+                "application/json" | "application/*" | "*/*" => Self::Json,
+                _ => continue,
+            };
+            let quality = parts
+                .find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok())
+                .unwrap_or(1.0);
+            if quality > best.map_or(0.0, |(quality, _)| quality) {
+                best = Some((quality, media));
+            }
+        }
+        best.map(|(_, media)| media).ok_or_else(|| {
+            Failure::new(
+                StatusCode::NOT_ACCEPTABLE,
+                "NOT_ACCEPTABLE",
+                "Answers are application/graphql-response+json or application/json.",
+            )
+        })
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        }
+    }
+
+    /// The HTTP answer, and its outcome in a word.
+    pub(super) fn answer(self, response: Response) -> (Answer, String) {
+        #[derive(Serialize)]
+        struct Body {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            data: Option<Value>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            errors: Vec<ServerError>,
+        }
+        let mut errors = response.errors;
+        // An error of the execution has the path of its field; any other means that nothing was executed.
+        let executed = errors
+            .iter()
+            .all(|error| matches!(error.path.first(), Some(PathSegment::Field(_))));
+        for error in &mut errors {
+            let extensions = error.extensions.get_or_insert_default();
+            if extensions.get("code").is_none() {
+                extensions.set("code", "BAD_REQUEST");
+            }
+        }
+        let outcome = match errors
+            .first()
+            .and_then(|error| error.extensions.as_ref()?.get("code"))
+        {
+            Some(Value::String(code)) => code.to_lowercase(),
+            _ => "ok".to_owned(),
+        };
+        let status = match self {
+            Self::GraphqlResponse if !executed => StatusCode::BAD_REQUEST,
+            _ => StatusCode::OK,
+        };
+        let body = Body {
+            data: executed.then_some(response.data),
+            errors,
+        };
+        let mut answer = Answer::new(Full::from(serde_json::to_vec(&body).unwrap_or_default()));
+        *answer.status_mut() = status;
+        answer
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type()));
+        (answer, outcome)
+    }
+}

@@ -1,0 +1,154 @@
+//! GraphQL over HTTP, as its specification has it (graphql.github.io/graphql-over-http).
+
+mod media;
+mod params;
+
+use std::time::Instant;
+
+use async_graphql::Response;
+use async_graphql::parser::types::OperationType;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use tracing::Instrument;
+
+use self::media::Media;
+use self::params::Params;
+use crate::App;
+use crate::graphql::{Caller, Operation};
+use crate::http::{Answer, Failure, read_body};
+use crate::idempotency::IdempotencyKey;
+use crate::telemetry;
+
+/// Answers a request to `/graphql`, counts it, logs it and puts it into a span.
+pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
+    let started = Instant::now();
+    let span = telemetry::request_span(&head.headers);
+    let media = Media::accepted(&head.headers);
+    let mut operation = Operation::Other;
+    let shape = *media.as_ref().unwrap_or(&Media::Json);
+    let answered = match media {
+        Ok(_) => {
+            respond(app, head, body, &mut operation)
+                .instrument(span.clone())
+                .await
+        }
+        Err(failure) => Err(failure),
+    };
+    let (mut answer, outcome) = match answered {
+        Ok(response) => shape.answer(response),
+        Err(failure) => (
+            failure.answer(shape.content_type()),
+            failure.code.to_lowercase(),
+        ),
+    };
+    // Tokens are in these answers (RFC 6749, 5.1).
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
+    let seconds = started.elapsed().as_secs_f64();
+    app.metrics
+        .requests_total
+        .with_label_values(&[operation.name(), &outcome])
+        .inc();
+    app.metrics
+        .request_seconds
+        .with_label_values(&[operation.name()])
+        .observe(seconds);
+    telemetry::finish_request(
+        &span,
+        &app.node,
+        operation.name(),
+        &outcome,
+        answer.status(),
+        seconds,
+    );
+    answer
+}
+
+async fn respond(
+    app: &App,
+    head: &Parts,
+    body: Incoming,
+    operation: &mut Operation,
+) -> Result<Response, Failure> {
+    let by_get = head.method == Method::GET;
+    let (params, idempotency_key) = if by_get {
+        (
+            Params::from_query(head.uri.query().unwrap_or_default())?,
+            None,
+        )
+    } else {
+        require_json(&head.headers)?;
+        let body = read_body(&head.headers, body).await?;
+        (
+            Params::from_json(&body)?,
+            idempotency_key(&head.headers, &body)?,
+        )
+    };
+    let caller = Caller {
+        bearer: bearer(&head.headers),
+        idempotency_key,
+    };
+    Ok(match params.into_request() {
+        Ok((kind, selected, request)) => {
+            *operation = selected;
+            if by_get && kind != OperationType::Query {
+                return Err(Failure::method(
+                    "Only queries can be sent by GET; use POST.",
+                    "POST",
+                ));
+            }
+            app.schema.execute(request.data(caller)).await
+        }
+        Err(refusal) => Response::from_errors(vec![refusal]),
+    })
+}
+
+/// Only `application/json`: a form that another site posts cannot have it (no CSRF without CORS).
+fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let mut parts = given
+        .split(';')
+        .map(|part| part.trim().to_ascii_lowercase());
+    let json = parts
+        .next()
+        .is_some_and(|media| media == "application/json");
+    let utf8 = parts
+        .filter_map(|part| {
+            part.strip_prefix("charset=")
+                .map(|charset| charset.trim_matches('"') == "utf-8")
+        })
+        .all(|utf8| utf8);
+    if json && utf8 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "UNSUPPORTED_MEDIA_TYPE",
+        "The Content-Type must be application/json, in UTF-8.",
+    ))
+}
+
+fn idempotency_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, Failure> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    IdempotencyKey::new(key.as_bytes(), body)
+        .map(Some)
+        .map_err(|_| {
+            Failure::bad_request("The Idempotency-Key must be 8 to 255 visible ASCII characters.")
+        })
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
+}
