@@ -49,13 +49,15 @@ let
     url = "https://${address.gateway}:8443";
     pages = { "statistics" = "http://${address.gateway}:8404/stats"; };
     listens = [ "${address.gateway}:8443" "${address.gateway}:8404" ];
-    files."haproxy.cfg" = import "${render}/haproxy.nix" {
+    files."haproxy.cfg" = import (render + "/haproxy.nix") {
       listen = "${address.gateway}:8443";
       statsListen = "${address.gateway}:8404";
       certificate = "${directory}/keys/gateway.pem";
       nodes = runningNodes;
       extraGlobal = [ "stats socket ${own "gateway"}/admin.sock mode 600 level admin" ];
     };
+    # HAProxy takes a node for healthy until its first check has failed: it had better not begin before them.
+    after = map (node: node.name) runningNodes;
     command = [ programs.haproxy "-db" "-f" "${own "gateway"}/haproxy.cfg" ];
     ready = http "https://${address.gateway}:8443/healthz";
   };
@@ -87,6 +89,7 @@ let
       tracing =
         if wanted "zipkin" then { zipkin_url = "http://${address.zipkin}:9411/api/v2/spans"; } else { };
     };
+    after = optionals onPostgres [ "postgres" ];
     command = [ programs.auth-core "serve" "--config" "${own node.name}/auth-core.toml" ];
     ready = http "http://${node.address}/readyz";
   };
@@ -127,7 +130,7 @@ let
     ready = { kind = "command"; command = [ programs.pg_isready "--quiet" "--host=${address.postgres}" "--port=5432" ]; };
   };
 
-  prometheusConfig = import "${render}/prometheus.nix" {
+  prometheusConfig = import (render + "/prometheus.nix") {
     scrapeInterval = "1s";
     alertmanagers = optionals (wanted "alertmanager") [ "${address.alertmanager}:9093" ];
     ruleFiles = [ "${own "prometheus"}/rules.json" ];
@@ -164,7 +167,7 @@ let
     kind = "alertmanager";
     url = "http://${address.alertmanager}:9093";
     listens = [ "${address.alertmanager}:9093" ];
-    files."alertmanager.json" = builtins.toJSON (import "${render}/alertmanager.nix" { groupWait = "1s"; });
+    files."alertmanager.json" = builtins.toJSON (import (render + "/alertmanager.nix") { groupWait = "1s"; });
     command = [
       programs.prometheus-alertmanager "--config.file=${own "alertmanager"}/alertmanager.json"
       "--storage.path=${own "alertmanager"}/data" "--web.listen-address=${address.alertmanager}:9093"
@@ -203,7 +206,7 @@ let
     url = "http://${address.grafana}:3000";
     listens = [ "${address.grafana}:3000" ];
     files."provisioning/datasources/authstack.yaml" =
-      builtins.toJSON (import "${render}/grafana.nix" { prometheusUrl = prometheus.url; }).datasources;
+      builtins.toJSON (import (render + "/grafana.nix") { prometheusUrl = prometheus.url; }).datasources;
     command = [
       programs.grafana "server" "--homepath=${lab.grafanaHome}"
       "cfg:server.http_addr=${address.grafana}" "cfg:server.http_port=3000"

@@ -60,7 +60,10 @@ pub async fn logs(state: &Path, part: Option<String>, follow: bool) -> Result<()
         .flatten()
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| part.as_ref().is_none_or(|name| path.file_stem().is_some_and(|stem| stem == name.as_str())))
+        .filter(|path| {
+            part.as_ref()
+                .is_none_or(|name| path.file_stem().is_some_and(|stem| stem == name.as_str()))
+        })
         .collect();
     files.sort();
     if files.is_empty() {
@@ -70,7 +73,11 @@ pub async fn logs(state: &Path, part: Option<String>, follow: bool) -> Result<()
         }
     }
     let mut tail = Command::new("tail");
-    tail.arg(if part.is_some() { "--lines=200" } else { "--lines=20" });
+    tail.arg(if part.is_some() {
+        "--lines=200"
+    } else {
+        "--lines=20"
+    });
     if follow {
         tail.arg("--follow=name").arg("--retry");
     }

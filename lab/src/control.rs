@@ -53,7 +53,9 @@ pub fn socket(directory: &Path) -> PathBuf {
 pub async fn listen(directory: &Path) -> Result<UnixListener> {
     let path = socket(directory);
     if UnixStream::connect(&path).await.is_ok() {
-        return Err(anyhow!("it is already running: `./dev status` shows it, `./dev down` ends it"));
+        return Err(anyhow!(
+            "it is already running: `./dev status` shows it, `./dev down` ends it"
+        ));
     }
     // What is left is the socket of a stack that was killed.
     let _ = std::fs::remove_file(&path);

@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 
 /// Makes what is missing in `folder` and returns the path of the CA certificate, which clients must trust.
@@ -33,18 +33,26 @@ pub fn prepare(folder: &Path, gateway_address: &str) -> Result<PathBuf> {
     kept(&folder.join("postgres-password"), random_password)?;
 
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let mut params = CertificateParams::new(vec![gateway_address.to_owned(), "localhost".to_owned()])?;
-    params.distinguished_name.push(DnType::CommonName, "authstack lab gateway");
+    let mut params =
+        CertificateParams::new(vec![gateway_address.to_owned(), "localhost".to_owned()])?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "authstack lab gateway");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     let certificate = params.signed_by(&key, &Issuer::new(ca_params(), ca_key))?;
-    write(&folder.join("gateway.pem"), &(certificate.pem() + &key.serialize_pem()))?;
+    write(
+        &folder.join("gateway.pem"),
+        &(certificate.pem() + &key.serialize_pem()),
+    )?;
     Ok(ca)
 }
 
 fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "authstack lab CA");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "authstack lab CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params

@@ -13,7 +13,13 @@ use lab::{TopologyName, control::Request};
 #[command(name = "lab", version)]
 struct Cli {
     /// Where keys, data and logs are kept.
-    #[arg(long, global = true, value_name = "DIR", default_value = ".lab", env = "AUTHSTACK_STATE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = ".lab",
+        env = "AUTHSTACK_STATE"
+    )]
     state: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -66,8 +72,16 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let state = &cli.state;
     let done = match cli.command {
-        Command::Up { topology, detach: true, .. } => up::detached(state, topology).await,
-        Command::Up { topology, background, .. } => up::run(state, topology, background).await,
+        Command::Up {
+            topology,
+            detach: true,
+            ..
+        } => up::detached(state, topology).await,
+        Command::Up {
+            topology,
+            background,
+            ..
+        } => up::run(state, topology, background).await,
         Command::Down => commands::down(state).await,
         Command::Status { json } => commands::status(state, json).await,
         Command::Start { part } => commands::tell(state, Request::Start(part)).await,

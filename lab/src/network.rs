@@ -39,7 +39,10 @@ impl Network {
         for prefix in candidates {
             let [a, b, c] = prefix;
             if let Ok(claim) = TcpListener::bind((Ipv4Addr::new(a, b, c, 254), CLAIM_PORT)) {
-                return Ok(Self { prefix, _claim: claim });
+                return Ok(Self {
+                    prefix,
+                    _claim: claim,
+                });
             }
         }
         bail!("every loopback network is taken by another stack: stop one with `./dev down`")
@@ -84,8 +87,13 @@ mod tests {
     fn a_port_that_is_taken_is_named_with_the_way_to_see_by_whom() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        let error = ensure_free([address.as_str()].into_iter()).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("cannot listen on {address}")), "{error}");
+        let error = ensure_free([address.as_str()].into_iter())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with(&format!("cannot listen on {address}")),
+            "{error}"
+        );
         assert!(error.contains("ss -ltnp"), "{error}");
     }
 }

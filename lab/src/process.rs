@@ -27,7 +27,12 @@ impl Process {
     ///
     /// # Errors
     /// When the program can't be started.
-    pub fn start(command: &[String], folder: &Path, log: &Path, unprivileged: bool) -> Result<Self> {
+    pub fn start(
+        command: &[String],
+        folder: &Path,
+        log: &Path,
+        unprivileged: bool,
+    ) -> Result<Self> {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -44,10 +49,16 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", command[0]))?;
-        let pid = child.id().and_then(|id| Pid::from_raw(id as i32)).context("the process has no id")?;
+        let pid = child
+            .id()
+            .and_then(|id| Pid::from_raw(id as i32))
+            .context("the process has no id")?;
         let (tell, exit) = watch::channel(None);
         tokio::spawn(async move {
-            let status = child.wait().await.unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
+            let status = child
+                .wait()
+                .await
+                .unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
             let _ = tell.send(Some(status));
         });
         Ok(Self { pid, exit })
@@ -107,7 +118,13 @@ pub fn detached_command(command: &[String], unprivileged: bool) -> Command {
     let mut tied = Command::new("setpriv");
     tied.args(["--pdeathsig", "KILL"]);
     if unprivileged && rustix::process::geteuid().is_root() {
-        tied.args(["--reuid", UNPRIVILEGED_USER, "--regid", UNPRIVILEGED_USER, "--init-groups"]);
+        tied.args([
+            "--reuid",
+            UNPRIVILEGED_USER,
+            "--regid",
+            UNPRIVILEGED_USER,
+            "--init-groups",
+        ]);
     }
     tied.arg("--").args(command).env_clear();
     for kept in ["PATH", "HOME", "TZ", "LANG"] {
@@ -159,7 +176,13 @@ fn with_descendants(root: Pid) -> Vec<Pid> {
             let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
             let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
             // The name in parentheses may hold spaces; what follows it does not: state, then the parent.
-            let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+            let parent = stat
+                .rsplit(')')
+                .next()?
+                .split_whitespace()
+                .nth(1)?
+                .parse()
+                .ok()?;
             Some((pid, Pid::from_raw(parent)?))
         })
         .collect();
@@ -167,7 +190,12 @@ fn with_descendants(root: Pid) -> Vec<Pid> {
     let mut next = 0;
     while next < family.len() {
         let parent = family[next];
-        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        family.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(pid, _)| *pid),
+        );
         next += 1;
     }
     family

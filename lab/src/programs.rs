@@ -53,7 +53,10 @@ pub fn zipkin_jar() -> Result<PathBuf> {
         .context("neither HOME nor XDG_CACHE_HOME is set: cannot tell where Zipkin's jar is")?;
     let jar = cache.join("authstack").join(ZIPKIN_JAR);
     if !jar.exists() {
-        bail!("Zipkin's server is missing. `./dev install` fetches it to {}", jar.display());
+        bail!(
+            "Zipkin's server is missing. `./dev install` fetches it to {}",
+            jar.display()
+        );
     }
     Ok(jar)
 }
@@ -128,6 +131,9 @@ mod tests {
     #[test]
     fn a_needed_program_that_is_not_there_is_an_error() {
         let error = find(&["no-such-program"]).expect_err("there is no such program");
-        assert!(error.to_string().contains("no-such-program is missing"), "{error}");
+        assert!(
+            error.to_string().contains("no-such-program is missing"),
+            "{error}"
+        );
     }
 }

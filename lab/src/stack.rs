@@ -1,7 +1,7 @@
 //! The whole stack: starts every part, watches them, breaks and mends them on request, and leaves nothing behind.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::ExitStatus,
@@ -110,24 +110,38 @@ impl Stack {
     /// When a program is missing, an address is taken, or a file can't be written.
     pub async fn prepare(setup: Setup, events: UnboundedSender<Event>) -> Result<Self> {
         let directory = std::path::absolute(&setup.directory)?;
-        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
         let programs = programs::find(&["setpriv", "nix-instantiate", "auth-core"])?;
         let keys = directory.join("keys");
         let ca = keys::prepare(&keys, &format!("{}.1", setup.network.prefix()))?;
         let scratch = Scratch::make()?;
-        let wants = |name: &str| setup.parts.as_ref().is_none_or(|parts| parts.iter().any(|part| part == name));
+        let wants = |name: &str| {
+            setup
+                .parts
+                .as_ref()
+                .is_none_or(|parts| parts.iter().any(|part| part == name))
+        };
         let parts = topology::render(&Settings {
             topology: setup.topology,
             network: setup.network.prefix(),
             directory: &directory,
             scratch: &scratch.0,
             programs: &programs,
-            zipkin_jar: if wants("zipkin") { programs::zipkin_jar()? } else { PathBuf::new() },
+            zipkin_jar: if wants("zipkin") {
+                programs::zipkin_jar()?
+            } else {
+                PathBuf::new()
+            },
             scrypt: setup.scrypt,
             parts: setup.parts.as_deref(),
         })
         .await?;
-        network::ensure_free(parts.iter().flat_map(|part| part.listens.iter().map(String::as_str)))?;
+        network::ensure_free(
+            parts
+                .iter()
+                .flat_map(|part| part.listens.iter().map(String::as_str)),
+        )?;
 
         if parts.iter().any(|part| part.unprivileged) {
             let password = scratch.0.join("password");
@@ -142,7 +156,8 @@ impl Stack {
             for (name, text) in &part.files {
                 let file = folder.join(name);
                 fs::create_dir_all(file.parent().unwrap_or(&folder))?;
-                fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+                fs::write(&file, text)
+                    .with_context(|| format!("cannot write {}", file.display()))?;
             }
         }
         Ok(Self {
@@ -162,14 +177,25 @@ impl Stack {
     /// # Errors
     /// When a part dies or isn't ready in time: names it and shows the end of its log. The others go on; [`Self::stop`] ends them.
     pub async fn start(&self) -> Result<()> {
+        let mut pending: Vec<&Part> = self.parts.iter().collect();
+        let mut ready = BTreeSet::new();
         let mut waiting = JoinSet::new();
-        for part in &self.parts {
-            let process = self.launch(part).await?;
-            waiting.spawn(until_ready(self.client.clone(), part.clone(), process, self.log(&part.name)));
-        }
-        while let Some(part) = waiting.join_next().await {
+        loop {
+            let (now, later): (Vec<_>, Vec<_>) = pending
+                .into_iter()
+                .partition(|part| part.after.iter().all(|name| ready.contains(name)));
+            pending = later;
+            for part in now {
+                let process = self.launch(part).await?;
+                let log = self.log(&part.name);
+                waiting.spawn(until_ready(self.client.clone(), part.clone(), process, log));
+            }
+            let Some(part) = waiting.join_next().await else {
+                break;
+            };
             let (name, took) = part??;
-            let _ = self.events.send(Event::Ready(name, took));
+            let _ = self.events.send(Event::Ready(name.clone(), took));
+            ready.insert(name);
         }
         Ok(())
     }
@@ -187,7 +213,8 @@ impl Stack {
             }
             None => self.launch(part).await?,
         };
-        let (_, took) = until_ready(self.client.clone(), part.clone(), process, self.log(name)).await?;
+        let (_, took) =
+            until_ready(self.client.clone(), part.clone(), process, self.log(name)).await?;
         Ok(took)
     }
 
@@ -239,15 +266,31 @@ impl Stack {
     pub async fn status(&self) -> Status {
         let mut asking = JoinSet::new();
         for (place, part) in self.parts.iter().enumerate() {
-            let (client, part, pid) = (self.client.clone(), part.clone(), self.process(&part.name).map(|p| p.pid()));
+            let (client, part, pid) = (
+                self.client.clone(),
+                part.clone(),
+                self.process(&part.name).map(|p| p.pid()),
+            );
             asking.spawn(async move {
                 let ready = pid.is_some() && ready::is_ready(&client, &part.ready).await;
-                (place, PartStatus { name: part.name, kind: part.kind, url: part.url, pid, ready })
+                (
+                    place,
+                    PartStatus {
+                        name: part.name,
+                        kind: part.kind,
+                        url: part.url,
+                        pid,
+                        ready,
+                    },
+                )
             });
         }
         let mut parts = asking.join_all().await;
         parts.sort_by_key(|(place, _)| *place);
-        Status { ca: self.ca.clone(), parts: parts.into_iter().map(|(_, part)| part).collect() }
+        Status {
+            ca: self.ca.clone(),
+            parts: parts.into_iter().map(|(_, part)| part).collect(),
+        }
     }
 
     /// Every part, in the order in which they are shown.
@@ -270,27 +313,45 @@ impl Stack {
     /// # Errors
     /// When there is none: lists those that there are.
     pub fn part(&self, name: &str) -> Result<&Part> {
-        self.parts.iter().find(|part| part.name == name).with_context(|| {
-            let names: Vec<_> = self.parts.iter().map(|part| part.name.as_str()).collect();
-            format!("there is no part named {name}; there are {}", names.join(", "))
-        })
+        self.parts
+            .iter()
+            .find(|part| part.name == name)
+            .with_context(|| {
+                let names: Vec<_> = self.parts.iter().map(|part| part.name.as_str()).collect();
+                format!(
+                    "there is no part named {name}; there are {}",
+                    names.join(", ")
+                )
+            })
     }
 
     async fn launch(&self, part: &Part) -> Result<Process> {
         let log = self.log(&part.name);
-        let folder = if part.unprivileged { self.scratch.0.clone() } else { self.directory.join("parts").join(&part.name) };
+        let folder = if part.unprivileged {
+            self.scratch.0.clone()
+        } else {
+            self.directory.join("parts").join(&part.name)
+        };
         if let Some(prepare) = &part.prepare
             && !prepare.creates.exists()
         {
             let mut run = Process::start(&prepare.command, &folder, &log, part.unprivileged)?;
             let status = run.ended().await;
             if !status.success() {
-                bail!("preparing {} failed with {}{}", part.name, describe(status), log_end(&log));
+                bail!(
+                    "preparing {} failed with {}{}",
+                    part.name,
+                    describe(status),
+                    log_end(&log)
+                );
             }
         }
         let process = Process::start(&part.command, &folder, &log, part.unprivileged)?;
         let end_is_wanted = Arc::new(AtomicBool::new(false));
-        let running = Running { process: process.clone(), end_is_wanted: end_is_wanted.clone() };
+        let running = Running {
+            process: process.clone(),
+            end_is_wanted: end_is_wanted.clone(),
+        };
         self.lock().insert(part.name.clone(), running);
 
         let (mut watched, name, events) = (process.clone(), part.name.clone(), self.events.clone());
@@ -311,7 +372,8 @@ impl Stack {
 
     fn running_process(&self, name: &str) -> Result<Process> {
         self.part(name)?;
-        self.process(name).ok_or_else(|| anyhow!("{name} does not run"))
+        self.process(name)
+            .ok_or_else(|| anyhow!("{name} does not run"))
     }
 
     fn want_end(&self, name: &str) {
@@ -332,15 +394,29 @@ pub fn log_end(log: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(LINES)..];
-    format!("\n  the end of {}:\n    {}", log.display(), shown.join("\n    "))
+    format!(
+        "\n  the end of {}:\n    {}",
+        log.display(),
+        shown.join("\n    ")
+    )
 }
 
-async fn until_ready(client: Client, part: Part, process: Process, log: PathBuf) -> Result<(String, Duration)> {
+async fn until_ready(
+    client: Client,
+    part: Part,
+    process: Process,
+    log: PathBuf,
+) -> Result<(String, Duration)> {
     let begin = Instant::now();
     let wait = async {
         while !ready::is_ready(&client, &part.ready).await {
             if let Some(status) = process.exit_status() {
-                bail!("{} died while starting, with {}{}", part.name, describe(status), log_end(&log));
+                bail!(
+                    "{} died while starting, with {}{}",
+                    part.name,
+                    describe(status),
+                    log_end(&log)
+                );
             }
             sleep(Duration::from_millis(25)).await;
         }
@@ -348,7 +424,12 @@ async fn until_ready(client: Client, part: Part, process: Process, log: PathBuf)
     };
     match timeout(START_PATIENCE, wait).await {
         Ok(result) => result.map(|()| (part.name.clone(), begin.elapsed())),
-        Err(_) => bail!("{} is not ready after {} s{}", part.name, START_PATIENCE.as_secs(), log_end(&log)),
+        Err(_) => bail!(
+            "{} is not ready after {} s{}",
+            part.name,
+            START_PATIENCE.as_secs(),
+            log_end(&log)
+        ),
     }
 }
 
@@ -365,7 +446,9 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn make() -> Result<Self> {
-        let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+        let unique = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)?
+            .as_nanos();
         let path = std::env::temp_dir().join(format!("authstack-{}-{unique}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))

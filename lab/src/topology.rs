@@ -77,6 +77,9 @@ pub struct Part {
     pub prepare: Option<Prepare>,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// The parts that must be ready before it is started.
+    #[serde(default)]
+    pub after: Vec<String>,
     /// How to tell that it can be used.
     pub ready: Ready,
     /// How it is asked to end.
@@ -125,8 +128,10 @@ pub enum StopSignal {
 /// # Errors
 /// When Nix refuses the topology (the message is Nix's own) or answers something else than parts.
 pub async fn render(settings: &Settings<'_>) -> Result<Vec<Part>> {
-    let file = env::var_os("AUTHSTACK_TOPOLOGY")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("topology.nix"), PathBuf::from);
+    let file = env::var_os("AUTHSTACK_TOPOLOGY").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("topology.nix"),
+        PathBuf::from,
+    );
     let program = settings
         .programs
         .get("nix-instantiate")
@@ -140,15 +145,19 @@ pub async fn render(settings: &Settings<'_>) -> Result<Vec<Part>> {
         .await
         .with_context(|| format!("cannot run {}", program.display()))?;
     if !output.status.success() {
-        bail!("Nix cannot evaluate {}:\n{}", file.display(), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "Nix cannot evaluate {}:\n{}",
+            file.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     #[derive(Deserialize)]
     struct Answer {
         parts: Vec<Part>,
     }
-    let answer: Answer =
-        serde_json::from_slice(&output.stdout).with_context(|| format!("{} answers no parts", file.display()))?;
+    let answer: Answer = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("{} answers no parts", file.display()))?;
     if let Some(unknown) = settings
         .parts
         .iter()

@@ -41,7 +41,12 @@ pub async fn run(state: &Path, topology: TopologyName, background: bool) -> Resu
     done
 }
 
-async fn serve(state: &Path, topology: TopologyName, requests: UnixListener, begin: Instant) -> Result<()> {
+async fn serve(
+    state: &Path,
+    topology: TopologyName,
+    requests: UnixListener,
+    begin: Instant,
+) -> Result<()> {
     let (tell, mut events) = unbounded_channel();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -83,20 +88,34 @@ async fn serve(state: &Path, topology: TopologyName, requests: UnixListener, beg
     watched
 }
 
-async fn start(stack: &Stack, events: &mut UnboundedReceiver<Event>, progress: &mut Progress) -> Result<()> {
+async fn start(
+    stack: &Stack,
+    events: &mut UnboundedReceiver<Event>,
+    progress: &mut Progress,
+) -> Result<()> {
     let starting = stack.start();
     tokio::pin!(starting);
-    loop {
+    let started = loop {
         tokio::select! {
             biased;
             Some(event) = events.recv() => if let Event::Ready(part, took) = event { progress.ready(&part, took) },
-            started = &mut starting => return started,
+            started = &mut starting => break started,
+        }
+    };
+    while let Ok(event) = events.try_recv() {
+        if let Event::Ready(part, took) = event {
+            progress.ready(&part, took);
         }
     }
+    started
 }
 
 /// Reports what dies and does what other terminals ask, until one of them asks for the end.
-async fn watch(stack: &Stack, events: &mut UnboundedReceiver<Event>, requests: &UnixListener) -> Result<()> {
+async fn watch(
+    stack: &Stack,
+    events: &mut UnboundedReceiver<Event>,
+    requests: &UnixListener,
+) -> Result<()> {
     loop {
         tokio::select! {
             Some(event) = events.recv() => if let Event::Died(part, status) = event {
@@ -124,19 +143,29 @@ async fn answer(stack: &Stack, request: Request) -> Result<Answer> {
         Request::Status => Answer::Status(stack.status().await),
         Request::Start(part) => {
             let took = stack.start_part(&part).await?;
-            Answer::Done(format!("{part} is ready after {:.1} s.", took.as_secs_f64()))
+            Answer::Done(format!(
+                "{part} is ready after {:.1} s.",
+                took.as_secs_f64()
+            ))
         }
         Request::Stop(part) => {
             let status = stack.stop_part(&part).await?;
-            Answer::Done(format!("{part} has ended with {}: `./dev start {part}` brings it back.", describe(status)))
+            Answer::Done(format!(
+                "{part} has ended with {}: `./dev start {part}` brings it back.",
+                describe(status)
+            ))
         }
         Request::Kill(part) => {
             stack.kill_part(&part).await?;
-            Answer::Done(format!("{part} is killed: `./dev start {part}` brings it back."))
+            Answer::Done(format!(
+                "{part} is killed: `./dev start {part}` brings it back."
+            ))
         }
         Request::Pause(part) => {
             stack.pause_part(&part)?;
-            Answer::Done(format!("{part} is paused: `./dev start {part}` lets it go on."))
+            Answer::Done(format!(
+                "{part} is paused: `./dev start {part}` lets it go on."
+            ))
         }
         Request::Down => Answer::Done("Asked to end.".into()),
     })
@@ -189,7 +218,10 @@ impl Progress {
     fn begin(stack: &Stack) -> Self {
         let awaited: Vec<_> = stack.parts().iter().map(|part| part.name.clone()).collect();
         println!("Starting {} parts …", awaited.len());
-        let mut progress = Self { awaited, terminal: io::stdout().is_terminal() };
+        let mut progress = Self {
+            awaited,
+            terminal: io::stdout().is_terminal(),
+        };
         progress.show();
         progress
     }

@@ -16,18 +16,44 @@ async fn bad_input_gets_a_clear_error_and_costs_no_hash() {
         .to_string()
         .into_bytes()
     };
-    let deep = format!("{{\"query\":\"{}me{}\"}}", "{a".repeat(1000), "}".repeat(1000));
+    let deep = format!(
+        "{{\"query\":\"{}me{}\"}}",
+        "{a".repeat(1000),
+        "}".repeat(1000)
+    );
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("invalid JSON", b"{\"query\": ".to_vec()),
         ("a body of 10 MB", vec![b' '; 10_000_000]),
         ("a query 1000 deep", deep.into_bytes()),
-        ("invalid UTF-8", b"{\"query\":\"{ me { email } } # \xff\xfe\"}".to_vec()),
+        (
+            "invalid UTF-8",
+            b"{\"query\":\"{ me { email } } # \xff\xfe\"}".to_vec(),
+        ),
         ("no query", b"{}".to_vec()),
-        ("missing arguments", b"{\"query\":\"mutation { signUp(email: \\\"a@example.com\\\") { message } }\"}".to_vec()),
-        ("an e-mail of 1 MB", sign_up(&("a".repeat(1_000_000) + "@example.com"), "long enough password")),
-        ("a password of 1 MB", sign_up("a@example.com", &"p".repeat(1_000_000))),
-        ("a NUL byte in the e-mail", sign_up("a\0b@example.com", "long enough password")),
-        ("a NUL byte in the password", sign_up("a@example.com", "long enough\0 password")),
+        (
+            "missing arguments",
+            b"{\"query\":\"mutation { signUp(email: \\\"a@example.com\\\") { message } }\"}"
+                .to_vec(),
+        ),
+        (
+            "an e-mail of 1 MB",
+            sign_up(
+                &("a".repeat(1_000_000) + "@example.com"),
+                "long enough password",
+            ),
+        ),
+        (
+            "a password of 1 MB",
+            sign_up("a@example.com", &"p".repeat(1_000_000)),
+        ),
+        (
+            "a NUL byte in the e-mail",
+            sign_up("a\0b@example.com", "long enough password"),
+        ),
+        (
+            "a NUL byte in the password",
+            sign_up("a@example.com", "long enough\0 password"),
+        ),
     ];
     for (what, body) in cases {
         let answer = stack
@@ -39,19 +65,39 @@ async fn bad_input_gets_a_clear_error_and_costs_no_hash() {
             .await
             .unwrap_or_else(|error| panic!("{what}: {error:?}"));
         let status = answer.status().as_u16();
-        let body: Value = answer.json().await.unwrap_or_else(|error| panic!("{what}: status {status}, {error}"));
-        assert!(status == 200 || (400..500).contains(&status), "{what}: status {status}, {body}");
+        let body: Value = answer
+            .json()
+            .await
+            .unwrap_or_else(|error| panic!("{what}: status {status}, {error}"));
+        assert!(
+            status == 200 || (400..500).contains(&status),
+            "{what}: status {status}, {body}"
+        );
         assert!(!code(&body).is_empty(), "{what}: no code in {body}");
         let message = body["errors"][0]["message"].as_str().unwrap_or_default();
-        assert!(message.len() > 10 && message.len() < 500, "{what}: {message}");
+        assert!(
+            message.len() > 10 && message.len() < 500,
+            "{what}: {message}"
+        );
     }
-    assert_eq!(hashes(&stack).await, hashes_before, "bad input has cost hashes");
+    assert_eq!(
+        hashes(&stack).await,
+        hashes_before,
+        "bad input has cost hashes"
+    );
 
     for number in 0..4 {
         let answer = stack.sign_up(&format!("user{number}@example.com")).await;
-        assert!(answer["errors"].is_null(), "a node has not gone on: {answer}");
+        assert!(
+            answer["errors"].is_null(),
+            "a node has not gone on: {answer}"
+        );
     }
-    assert_eq!(hashes(&stack).await, hashes_before + 4.0, "the count of hashes does not count");
+    assert_eq!(
+        hashes(&stack).await,
+        hashes_before + 4.0,
+        "the count of hashes does not count"
+    );
 }
 
 /// The hashes that all nodes have computed.

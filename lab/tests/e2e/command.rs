@@ -14,7 +14,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 fn lab(state: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lab")).arg("--state").arg(state).args(arguments).output().expect("lab runs")
+    Command::new(env!("CARGO_BIN_EXE_lab"))
+        .arg("--state")
+        .arg(state)
+        .args(arguments)
+        .output()
+        .expect("lab runs")
 }
 
 fn text(output: &Output) -> String {
@@ -23,7 +28,8 @@ fn text(output: &Output) -> String {
 
 fn status(state: &Path) -> Status {
     let output = lab(state, &["status", "--json"]);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
 }
 
 /// The processes that mention the state directory: every part has it in its arguments or as its folder.
@@ -38,7 +44,10 @@ fn left_behind(state: &Path) -> Vec<String> {
             entry.file_name() != std::process::id().to_string().as_str()
                 && (folder.starts_with(state) || String::from_utf8_lossy(&command).contains(state))
         })
-        .map(|entry| String::from_utf8_lossy(&fs::read(entry.path().join("cmdline")).unwrap_or_default()).replace('\0', " "))
+        .map(|entry| {
+            String::from_utf8_lossy(&fs::read(entry.path().join("cmdline")).unwrap_or_default())
+                .replace('\0', " ")
+        })
         .collect()
 }
 
@@ -59,7 +68,12 @@ impl Foreground {
             .expect("lab runs");
         let output = BufReader::new(child.stdout.take().unwrap());
         let (tell, lines) = mpsc::channel();
-        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        std::thread::spawn(move || {
+            output
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| tell.send(line))
+        });
         Self { child, lines }
     }
 
@@ -68,7 +82,10 @@ impl Foreground {
         let begin = std::time::Instant::now();
         loop {
             let left = patience.saturating_sub(begin.elapsed());
-            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("no line with {text:?} within {patience:?}"));
+            let line = self
+                .lines
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("no line with {text:?} within {patience:?}"));
             if line.contains(text) {
                 return line;
             }
@@ -91,11 +108,17 @@ fn up_reports_every_death_by_name_within_two_seconds_and_start_mends_it() {
     up.line("Ctrl-C ends it", Duration::from_secs(60));
 
     let parts = status(state.path()).parts;
-    assert!(parts.len() >= 7 && parts.iter().all(|part| part.ready), "{parts:?}");
+    assert!(
+        parts.len() >= 7 && parts.iter().all(|part| part.ready),
+        "{parts:?}"
+    );
     for part in parts {
         kill_process(Pid::from_raw(part.pid.unwrap()).unwrap(), Signal::KILL).unwrap();
         let line = up.line(" died with ", Duration::from_secs(2));
-        assert!(line.starts_with(&format!("{} died with signal 9", part.name)), "{line}");
+        assert!(
+            line.starts_with(&format!("{} died with signal 9", part.name)),
+            "{line}"
+        );
         let started = lab(state.path(), &["start", &part.name]);
         assert!(started.status.success(), "{}", text(&started));
     }
@@ -113,15 +136,26 @@ fn up_in_the_background_prints_commands_that_work_and_down_leaves_nothing_behind
     assert!(up.status.success(), "{}", text(&up));
 
     let printed = text(&up).replace("\\\n", " ");
-    let curls: Vec<_> = printed.lines().filter(|line| line.trim_start().starts_with("curl ")).collect();
+    let curls: Vec<_> = printed
+        .lines()
+        .filter(|line| line.trim_start().starts_with("curl "))
+        .collect();
     assert_eq!(curls.len(), 2, "{printed}");
     for curl in curls {
         let answer = Command::new("sh").args(["-c", curl]).output().unwrap();
-        assert!(text(&answer).contains("\"accessToken\":\"ey"), "{curl}\n{}", text(&answer));
+        assert!(
+            text(&answer).contains("\"accessToken\":\"ey"),
+            "{curl}\n{}",
+            text(&answer)
+        );
     }
 
     let again = lab(state.path(), &["up"]);
-    assert!(!again.status.success() && text(&again).contains("already running"), "{}", text(&again));
+    assert!(
+        !again.status.success() && text(&again).contains("already running"),
+        "{}",
+        text(&again)
+    );
 
     let down = lab(state.path(), &["down"]);
     assert!(down.status.success(), "{}", text(&down));
@@ -130,7 +164,11 @@ fn up_in_the_background_prints_commands_that_work_and_down_leaves_nothing_behind
     let logs = lab(state.path(), &["logs", "auth1"]);
     assert!(text(&logs).contains("signUp"), "{}", text(&logs));
     let clean = lab(state.path(), &["clean"]);
-    assert!(clean.status.success() && !state.path().exists(), "{}", text(&clean));
+    assert!(
+        clean.status.success() && !state.path().exists(),
+        "{}",
+        text(&clean)
+    );
 }
 
 #[test]
@@ -142,7 +180,11 @@ fn killing_the_lab_itself_takes_every_part_with_it() {
     up.child.wait().unwrap();
     let begin = std::time::Instant::now();
     while !left_behind(state.path()).is_empty() {
-        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", left_behind(state.path()));
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            left_behind(state.path())
+        );
         std::thread::yield_now();
     }
 }
@@ -156,7 +198,10 @@ fn a_part_that_dies_while_starting_is_named_with_the_end_of_its_log() {
     let up = lab(state.path(), &["up"]);
     assert!(!up.status.success());
     let said = text(&up);
-    assert!(said.contains("died while starting") && said.contains("signing"), "{said}");
+    assert!(
+        said.contains("died while starting") && said.contains("signing"),
+        "{said}"
+    );
     assert_eq!(left_behind(state.path()), Vec::<String>::new());
 }
 
@@ -166,6 +211,10 @@ fn what_needs_a_running_stack_says_how_to_start_one() {
     for command in [&["status"][..], &["kill", "auth1"], &["status", "--json"]] {
         let output = lab(state.path(), command);
         assert!(!output.status.success());
-        assert!(text(&output).contains("`./dev up` starts it"), "{}", text(&output));
+        assert!(
+            text(&output).contains("`./dev up` starts it"),
+            "{}",
+            text(&output)
+        );
     }
 }

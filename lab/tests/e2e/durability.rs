@@ -19,9 +19,20 @@ async fn two_hundred_concurrent_sign_ups_with_one_email_make_one_account() {
             asking.join_all().await
         })
         .await;
-    let made = answers.iter().filter(|answer| answer["data"]["signUp"]["account"]["id"].is_string()).count();
-    let taken = answers.iter().filter(|answer| code(answer) == "EMAIL_TAKEN").count();
-    assert_eq!((made, taken), (1, 199), "{:?}", answers.iter().find(|a| code(a) != "EMAIL_TAKEN"));
+    let made = answers
+        .iter()
+        .filter(|answer| answer["data"]["signUp"]["account"]["id"].is_string())
+        .count();
+    let taken = answers
+        .iter()
+        .filter(|answer| code(answer) == "EMAIL_TAKEN")
+        .count();
+    assert_eq!(
+        (made, taken),
+        (1, 199),
+        "{:?}",
+        answers.iter().find(|a| code(a) != "EMAIL_TAKEN")
+    );
 }
 
 #[tokio::test]
@@ -37,7 +48,10 @@ async fn every_acknowledged_sign_up_survives_the_kill_of_all_nodes() {
         }
     };
     let killing = async {
-        crate::support::eventually("fifty accounts are made", || async { (acknowledged.borrow().len() >= 50).then_some(()) }).await;
+        crate::support::eventually("fifty accounts are made", || async {
+            (acknowledged.borrow().len() >= 50).then_some(())
+        })
+        .await;
         tokio::join!(
             async { stack.stack.kill_part("auth1").await.unwrap() },
             async { stack.stack.kill_part("auth2").await.unwrap() },
@@ -45,10 +59,20 @@ async fn every_acknowledged_sign_up_survives_the_kill_of_all_nodes() {
     };
     tokio::select! { () = signing_up => {}, () = killing => {} }
 
-    tokio::try_join!(stack.stack.start_part("auth1"), stack.stack.start_part("auth2")).unwrap();
-    crate::support::eventually("the gateway uses a node again", || async { (stack.node_state("auth1").await == "UP").then_some(()) }).await;
+    tokio::try_join!(
+        stack.stack.start_part("auth1"),
+        stack.stack.start_part("auth2")
+    )
+    .unwrap();
+    crate::support::eventually("the gateway uses a node again", || async {
+        (stack.node_state("auth1").await == "UP").then_some(())
+    })
+    .await;
     for email in acknowledged.take() {
         let answer = stack.log_in(&email, PASSWORD, None).await;
-        assert_eq!(answer["data"]["logIn"]["account"]["email"], email, "{answer}");
+        assert_eq!(
+            answer["data"]["logIn"]["account"]["email"], email,
+            "{answer}"
+        );
     }
 }

@@ -9,13 +9,32 @@ async fn prometheus_sees_every_target_up() {
     let mut jobs: Vec<String> = eventually("every target is up", || async {
         let answer = stack.json(&targets).await;
         let active = answer["data"]["activeTargets"].as_array()?.clone();
-        active.iter().all(|target| target["health"] == "up").then(|| {
-            active.iter().map(|target| format!("{}", target["labels"]["node"].as_str().unwrap_or_default())).collect()
-        })
+        active
+            .iter()
+            .all(|target| target["health"] == "up")
+            .then(|| {
+                active
+                    .iter()
+                    .map(|target| {
+                        format!("{}", target["labels"]["node"].as_str().unwrap_or_default())
+                    })
+                    .collect()
+            })
     })
     .await;
     jobs.sort();
-    assert_eq!(jobs, ["alertmanager", "auth1", "auth2", "gateway", "node-exporter", "prometheus", "zipkin"]);
+    assert_eq!(
+        jobs,
+        [
+            "alertmanager",
+            "auth1",
+            "auth2",
+            "gateway",
+            "node-exporter",
+            "prometheus",
+            "zipkin"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -26,7 +45,11 @@ async fn the_alert_for_a_dead_target_reaches_alertmanager() {
     let alerts = stack.url("alertmanager") + "/api/v2/alerts";
     eventually("Alertmanager knows that no node is left", || async {
         let answer = stack.json(&alerts).await;
-        answer.as_array()?.iter().any(|alert| alert["labels"]["alertname"] == "NoNodeLeft").then_some(())
+        answer
+            .as_array()?
+            .iter()
+            .any(|alert| alert["labels"]["alertname"] == "NoNodeLeft")
+            .then_some(())
     })
     .await;
 }
@@ -36,6 +59,9 @@ async fn the_statistics_page_lists_every_node() {
     let stack = start(SERVING).await;
     let page = stack.text(&stack.stats_page()).await;
     for node in ["auth1", "auth2"] {
-        assert!(page.contains(&format!("auth-core/{node}")), "{node} is not on the page");
+        assert!(
+            page.contains(&format!("auth-core/{node}")),
+            "{node} is not on the page"
+        );
     }
 }

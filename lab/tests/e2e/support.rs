@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Event, Setup, Stack, TopologyName, network::Network, programs, ready, topology::ScryptCost};
+use lab::{
+    Event, Setup, Stack, TopologyName, network::Network, programs, ready, topology::ScryptCost,
+};
 use loadtests::Report;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,7 +24,11 @@ use tokio::{
 pub const PASSWORD: &str = "correct-horse-battery-staple-7f3a";
 
 /// Cheap hashes, for tests about anything but hashing: a stack under load would spend its time on nothing else.
-pub const CHEAP: ScryptCost = ScryptCost { log_n: 10, r: 8, p: 1 };
+pub const CHEAP: ScryptCost = ScryptCost {
+    log_n: 10,
+    r: 8,
+    p: 1,
+};
 
 /// The parts that answer users, on SQLite.
 pub const SERVING: &[&str] = &["auth1", "auth2", "gateway"];
@@ -30,7 +36,7 @@ pub const SERVING: &[&str] = &["auth1", "auth2", "gateway"];
 /// A stack of its own for one test. Its processes end with the test.
 pub struct TestStack {
     pub stack: Stack,
-    pub events: UnboundedReceiver<Event>,
+    _events: UnboundedReceiver<Event>,
     pub client: reqwest::Client,
     directory: TempDir,
 }
@@ -40,7 +46,11 @@ pub async fn start(parts: &[&str]) -> TestStack {
     start_with(TopologyName::Single, parts, Some(CHEAP)).await
 }
 
-pub async fn start_with(topology: TopologyName, parts: &[&str], scrypt: Option<ScryptCost>) -> TestStack {
+pub async fn start_with(
+    topology: TopologyName,
+    parts: &[&str],
+    scrypt: Option<ScryptCost>,
+) -> TestStack {
     let directory = TempDir::with_prefix("authstack-test-").expect("a temporary directory");
     let (tell, events) = unbounded_channel();
     let setup = Setup {
@@ -50,15 +60,26 @@ pub async fn start_with(topology: TopologyName, parts: &[&str], scrypt: Option<S
         scrypt,
         parts: (!parts.is_empty()).then(|| parts.iter().map(|part| (*part).to_owned()).collect()),
     };
-    let stack = Stack::prepare(setup, tell).await.expect("the stack can be prepared");
+    let stack = Stack::prepare(setup, tell)
+        .await
+        .expect("the stack can be prepared");
     stack.start().await.expect("the stack starts");
     let client = ready::client(stack.ca()).expect("the CA can be read");
-    TestStack { stack, events, client, directory }
+    TestStack {
+        stack,
+        _events: events,
+        client,
+        directory,
+    }
 }
 
 impl TestStack {
     pub fn url(&self, part: &str) -> String {
-        self.stack.part(part).expect("the part is there").url.clone()
+        self.stack
+            .part(part)
+            .expect("the part is there")
+            .url
+            .clone()
     }
 
     pub fn directory(&self) -> &Path {
@@ -66,7 +87,12 @@ impl TestStack {
     }
 
     /// Sends a GraphQL request to the gateway and answers the HTTP status, the headers and the body.
-    pub async fn send(&self, query: &str, variables: Value, token: Option<&str>) -> (u16, reqwest::header::HeaderMap, Value) {
+    pub async fn send(
+        &self,
+        query: &str,
+        variables: Value,
+        token: Option<&str>,
+    ) -> (u16, reqwest::header::HeaderMap, Value) {
         let mut request = self
             .client
             .post(self.url("gateway") + "/graphql")
@@ -76,7 +102,11 @@ impl TestStack {
         }
         let answer = request.send().await.expect("the gateway answers");
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        (status, headers, answer.json().await.expect("the answer is JSON"))
+        (
+            status,
+            headers,
+            answer.json().await.expect("the answer is JSON"),
+        )
     }
 
     /// The body of the answer to a GraphQL request.
@@ -107,9 +137,17 @@ impl TestStack {
     /// The state of a node as HAProxy sees it, such as `UP` or `DOWN`.
     pub async fn node_state(&self, node: &str) -> String {
         let stats = self.text(&(self.stats_page() + ";csv")).await;
-        let line = stats.lines().find(|line| line.starts_with(&format!("auth-core,{node},")));
-        let state = line.and_then(|line| line.split(',').nth(17)).unwrap_or_default();
-        state.split_whitespace().next().unwrap_or_default().to_owned()
+        let line = stats
+            .lines()
+            .find(|line| line.starts_with(&format!("auth-core,{node},")));
+        let state = line
+            .and_then(|line| line.split(',').nth(17))
+            .unwrap_or_default();
+        state
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     pub fn stats_page(&self) -> String {
@@ -123,7 +161,8 @@ impl TestStack {
 
     pub async fn json(&self, url: &str) -> Value {
         let text = self.text(url).await;
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url} answers no JSON ({error}): {text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{url} answers no JSON ({error}): {text}"))
     }
 
     /// Runs the real `authload` against the gateway.
@@ -132,15 +171,26 @@ impl TestStack {
         let output = Command::new(programs::built("authload").expect("authload is built"))
             .args(["run", "session", "--url", &self.url("gateway"), "--ca"])
             .arg(self.stack.ca())
-            .args(["--users", &users.to_string(), "--rate", &rate.to_string(), "--duration", &seconds.to_string()])
+            .args([
+                "--users",
+                &users.to_string(),
+                "--rate",
+                &rate.to_string(),
+                "--duration",
+                &seconds.to_string(),
+            ])
             .arg("--report")
             .arg(&report)
             .kill_on_drop(true)
             .output()
             .await
             .expect("authload runs");
-        let text = fs::read_to_string(&report).unwrap_or_else(|error| panic!("no report ({error}): {output:?}"));
-        Load { report: serde_json::from_str(&text).expect("authload's own report"), output }
+        let text = fs::read_to_string(&report)
+            .unwrap_or_else(|error| panic!("no report ({error}): {output:?}"));
+        Load {
+            report: serde_json::from_str(&text).expect("authload's own report"),
+            output,
+        }
     }
 
     /// Every file that the stack wrote as a log, with its text.
@@ -148,7 +198,12 @@ impl TestStack {
         fs::read_dir(self.directory().join("logs"))
             .expect("there are logs")
             .flatten()
-            .map(|file| (file.path(), String::from_utf8_lossy(&fs::read(file.path()).expect("a log")).into_owned()))
+            .map(|file| {
+                (
+                    file.path(),
+                    String::from_utf8_lossy(&fs::read(file.path()).expect("a log")).into_owned(),
+                )
+            })
             .collect()
     }
 }
@@ -162,13 +217,20 @@ pub struct Load {
 impl Load {
     #[track_caller]
     pub fn assert_no_failure(&self) {
-        assert!(self.output.status.success(), "{}", String::from_utf8_lossy(&self.output.stdout));
+        assert!(
+            self.output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&self.output.stdout)
+        );
     }
 }
 
 /// Waits until `check` answers something, and fails with `what` when it has not within half a minute.
 #[track_caller]
-pub fn eventually<T, F: Future<Output = Option<T>>>(what: &str, check: impl Fn() -> F) -> impl Future<Output = T> {
+pub fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    check: impl Fn() -> F,
+) -> impl Future<Output = T> {
     const PATIENCE: Duration = Duration::from_secs(30);
     let begin = Instant::now();
     async move {
@@ -176,7 +238,10 @@ pub fn eventually<T, F: Future<Output = Option<T>>>(what: &str, check: impl Fn()
             if let Some(value) = check().await {
                 return value;
             }
-            assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "not within {PATIENCE:?}: {what}"
+            );
             sleep(Duration::from_millis(50)).await;
         }
     }
@@ -184,5 +249,7 @@ pub fn eventually<T, F: Future<Output = Option<T>>>(what: &str, check: impl Fn()
 
 /// The stable code of the first error of a GraphQL answer.
 pub fn code(answer: &Value) -> &str {
-    answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
+    answer["errors"][0]["extensions"]["code"]
+        .as_str()
+        .unwrap_or_default()
 }

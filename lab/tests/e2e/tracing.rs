@@ -16,20 +16,34 @@ async fn one_trace_holds_the_gateways_id_and_the_cores_spans() {
     assert!(answer["errors"].is_null(), "{answer}");
     let id = headers["x-trace-id"].to_str().unwrap().to_owned();
 
-    let trace = format!("{}/api/v2/trace/{id}", stack.url("zipkin").trim_end_matches("/zipkin"));
+    let trace = format!(
+        "{}/api/v2/trace/{id}",
+        stack.url("zipkin").trim_end_matches("/zipkin")
+    );
     let mut names: Vec<String> = eventually("the trace is in Zipkin", || async {
         let response = stack.client.get(&trace).send().await.ok()?;
         let spans: serde_json::Value = response.json().await.ok()?;
         let spans = spans.as_array()?;
-        assert!(spans.iter().all(|span| span["traceId"] == id.as_str()), "{spans:?}");
-        (spans.len() >= 3).then(|| spans.iter().map(|span| span["name"].as_str().unwrap_or_default().to_owned()).collect())
+        assert!(
+            spans.iter().all(|span| span["traceId"] == id.as_str()),
+            "{spans:?}"
+        );
+        (spans.len() >= 3).then(|| {
+            spans
+                .iter()
+                .map(|span| span["name"].as_str().unwrap_or_default().to_owned())
+                .collect()
+        })
     })
     .await;
     names.sort();
     assert!(names.contains(&"signup".to_owned()), "{names:?}");
 
     let gateway_log = std::fs::read_to_string(stack.stack.log("gateway")).unwrap();
-    assert!(gateway_log.contains(&format!("\"trace_id\":\"{id}\"")), "the gateway's log does not know the trace");
+    assert!(
+        gateway_log.contains(&format!("\"trace_id\":\"{id}\"")),
+        "the gateway's log does not know the trace"
+    );
 }
 
 #[tokio::test]
