@@ -58,7 +58,7 @@ impl Accounts {
     /// With an idempotency key a repeat is answered for the account that the first sign-up made.
     ///
     /// # Errors
-    /// `INVALID_EMAIL`, `WEAK_PASSWORD`, `EMAIL_TAKEN`, `IDEMPOTENCY_KEY_REUSED`, `UNAVAILABLE`, `INTERNAL`
+    /// `INVALID_EMAIL`, `WEAK_PASSWORD`, `BAD_REQUEST`, `EMAIL_TAKEN`, `IDEMPOTENCY_KEY_REUSED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn sign_up(
         &self,
         email: &str,
@@ -105,12 +105,13 @@ impl Accounts {
         }
         // No account can have these, so refusing them at once tells nothing.
         let email = Email::parse(email).map_err(|_| AuthError::InvalidCredentials)?;
-        if password.is_too_long() {
+        if password.is_impossible() {
             return Err(AuthError::InvalidCredentials);
         }
 
-        let permit = self.hashes.permit().await?;
+        // Looked up first, so that nobody holds the right to hash while a slow database makes them wait.
         let account = self.store.account_by_email(&email).await?;
+        let permit = self.hashes.permit().await?;
         let stored = account
             .as_ref()
             .map(|account| account.password_hash.clone());

@@ -16,6 +16,9 @@ pub enum AuthError {
     /// The password breaks the policy; the text says how.
     #[error("{0}")]
     WeakPassword(String),
+    /// The password has a NUL character, which scrypt cannot tell from its absence.
+    #[error("The password must not contain the NUL character.")]
+    NulInPassword,
     /// Not an e-mail address that can have an account.
     #[error("This is not a valid e-mail address.")]
     InvalidEmail,
@@ -46,6 +49,7 @@ impl AuthError {
             Self::EmailTaken => "EMAIL_TAKEN",
             Self::InvalidCredentials => "INVALID_CREDENTIALS",
             Self::WeakPassword(_) => "WEAK_PASSWORD",
+            Self::NulInPassword => "BAD_REQUEST",
             Self::InvalidEmail => "INVALID_EMAIL",
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::TokenExpired => "TOKEN_EXPIRED",

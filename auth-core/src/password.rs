@@ -18,7 +18,8 @@ const MAX_PARALLELISM: u32 = 16;
 
 /// A plaintext password that is wiped from memory when dropped and never printed.
 ///
-/// It is taken exactly as received, NUL bytes included: no trimming, no normal form, no truncation (ASVS 5.0, 6.2.8).
+/// It is taken exactly as received: no trimming, no normal form, no truncation (ASVS 5.0, 6.2.8). NUL is refused, because
+/// the HMAC in scrypt pads with it: "secret" and "secret\0" have the same hash.
 pub struct Password(Zeroizing<String>);
 
 impl Password {
@@ -27,19 +28,22 @@ impl Password {
         Self(Zeroizing::new(plaintext))
     }
 
-    /// True if this password cannot belong to any account.
-    pub fn is_too_long(&self) -> bool {
-        self.0.len() > MAX_BYTES
+    /// Whether no account can have this password, whatever the configured policy.
+    pub fn is_impossible(&self) -> bool {
+        self.0.len() > MAX_BYTES || self.0.contains('\0')
     }
 
     /// Accepts a password for a new account: `min_length` code points or more (NIST SP 800-63B-4), no other rule.
     ///
     /// # Errors
-    /// [`AuthError::WeakPassword`]
+    /// [`AuthError::WeakPassword`] or [`AuthError::NulInPassword`]
     pub fn check_policy(&self, min_length: usize) -> Result<(), AuthError> {
-        if self.is_too_long() {
+        if self.0.len() > MAX_BYTES {
             let text = format!("The password must have at most {MAX_BYTES} bytes.");
             return Err(AuthError::WeakPassword(text));
+        }
+        if self.0.contains('\0') {
+            return Err(AuthError::NulInPassword);
         }
         if self.0.chars().count() < min_length {
             let text = format!("The password must have at least {min_length} characters.");

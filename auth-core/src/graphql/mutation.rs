@@ -15,7 +15,7 @@ pub struct Mutation;
 impl Mutation {
     /// Makes an account and logs it in. With an `Idempotency-Key` header a repeat of the same request succeeds again.
     ///
-    /// Error codes: INVALID_EMAIL, WEAK_PASSWORD, EMAIL_TAKEN, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
+    /// Error codes: INVALID_EMAIL, WEAK_PASSWORD, BAD_REQUEST, EMAIL_TAKEN, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn sign_up(
         &self,
         context: &Context<'_>,

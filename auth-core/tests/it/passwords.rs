@@ -32,7 +32,7 @@ proptest! {
     }
 
     #[test]
-    fn a_password_verifies_against_its_own_hash_only(right in ".{0,40}", wrong in ".{0,40}") {
+    fn a_password_verifies_against_its_own_hash_only(right in "[^\\x00]{0,40}", wrong in "[^\\x00]{0,40}") {
         let stored = cheap().hash(&password(&right)).unwrap();
         prop_assert_eq!(cheap().verify(&password(&right), &stored), Ok(true));
         prop_assert_eq!(cheap().verify(&password(&wrong), &stored), Ok(right == wrong));
