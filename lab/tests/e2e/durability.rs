@@ -42,7 +42,9 @@ async fn every_acknowledged_sign_up_survives_the_kill_of_all_nodes() {
     let signing_up = async {
         for number in 0.. {
             let email = format!("user{number}@example.com");
-            if stack.sign_up(&email).await["data"]["signUp"]["account"]["id"].is_string() {
+            // What breaks off with its node was not acknowledged: nothing is promised for it.
+            let answer = stack.try_sign_up(&email).await.unwrap_or_default();
+            if answer["data"]["signUp"]["account"]["id"].is_string() {
                 acknowledged.borrow_mut().push(email);
             }
         }

@@ -93,6 +93,18 @@ impl TestStack {
         variables: Value,
         token: Option<&str>,
     ) -> (u16, reqwest::header::HeaderMap, Value) {
+        self.try_send(query, variables, token)
+            .await
+            .expect("the gateway answers")
+    }
+
+    /// The same, for when the gateway may break off.
+    pub async fn try_send(
+        &self,
+        query: &str,
+        variables: Value,
+        token: Option<&str>,
+    ) -> reqwest::Result<(u16, reqwest::header::HeaderMap, Value)> {
         let mut request = self
             .client
             .post(self.url("gateway") + "/graphql")
@@ -100,13 +112,9 @@ impl TestStack {
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        let answer = request.send().await.expect("the gateway answers");
+        let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        (
-            status,
-            headers,
-            answer.json().await.expect("the answer is JSON"),
-        )
+        Ok((status, headers, answer.json().await?))
     }
 
     /// The body of the answer to a GraphQL request.
@@ -115,13 +123,19 @@ impl TestStack {
     }
 
     pub async fn sign_up(&self, email: &str) -> Value {
-        self.ask(
+        self.try_sign_up(email).await.expect("the gateway answers")
+    }
+
+    /// The same, for when the gateway may break off.
+    pub async fn try_sign_up(&self, email: &str) -> reqwest::Result<Value> {
+        let sent = self.try_send(
             "mutation($email: String!, $password: String!) {
                 signUp(email: $email, password: $password) { accessToken account { id email role } } }",
             json!({ "email": email, "password": PASSWORD }),
             None,
         )
-        .await
+        .await?;
+        Ok(sent.2)
     }
 
     pub async fn log_in(&self, email: &str, password: &str, token: Option<&str>) -> Value {
