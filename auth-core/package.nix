@@ -1,0 +1,5 @@
+{ callPackage }:
+callPackage ../nix/workspace-crate.nix { } {
+  crate = "auth-core";
+  meta.description = "A minimal authentication service: GraphQL, scrypt, JWT, SQLite or PostgreSQL";
+}

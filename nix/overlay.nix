@@ -1,0 +1,8 @@
+# The packages of this project, under one name so that they collide with nothing.
+final: _: {
+  authstack = {
+    auth-core = final.callPackage ../auth-core/package.nix { };
+    loadtests = final.callPackage ../loadtests/package.nix { };
+    zipkin-server = final.callPackage ./zipkin-server.nix { };
+  };
+}
