@@ -1,0 +1,273 @@
+# `services.authstack.auth-core`: the service itself.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  stack = config.services.authstack;
+  cfg = stack.auth-core;
+  fleet = import ./fleet.nix { inherit config lib; };
+  format = pkgs.formats.toml { };
+  configFile = format.generate "auth-core.toml" cfg.settings;
+
+  cores = fleet.withRole "core";
+  monitors = fleet.withRole "monitor";
+  onSqlite = cfg.database.type == "sqlite";
+
+  # Where systemd puts what LoadCredential names.
+  credential = name: "/run/credentials/auth-core.service/${name}";
+  madeKey = "/var/lib/authstack/keys/signing-key.pem";
+  credentials = {
+    signing-key = if cfg.keys.signingFile == null then madeKey else toString cfg.keys.signingFile;
+  }
+  // lib.optionalAttrs (cfg.database.passwordFile != null) {
+    database-password = toString cfg.database.passwordFile;
+  }
+  // lib.listToAttrs (
+    lib.imap0 (
+      index: file: lib.nameValuePair "verification-key-${toString index}" (toString file)
+    ) cfg.keys.verificationFiles
+  );
+
+  # The build machine has neither the server's keys nor its folders; everything else is checked as it is.
+  checkedConfig =
+    if !pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform then
+      configFile
+    else
+      pkgs.runCommand "auth-core.toml" { nativeBuildInputs = [ pkgs.openssl ]; } ''
+        openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem
+        echo password > password
+        if ! ${lib.getExe cfg.package} check-config --config ${configFile} \
+          --set tokens.signing_key_file=key.pem --set 'tokens.verification_key_files=[]' ${
+            if onSqlite then "--set database.url=sqlite:auth.db" else "--set database.password_file=password"
+          }
+        then
+          echo 'services.authstack.auth-core.settings: the line above says what is wrong' >&2
+          exit 1
+        fi
+        cp ${configFile} $out
+      '';
+
+  # Only where every address is known beforehand can the unit be kept from all others.
+  isAddress = text: text != null && builtins.match "[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+|.*:.*:.*" text != null;
+  elsewhere = lib.filter (url: url != null) [
+    (if cfg.database.createLocally || onSqlite then null else cfg.settings.database.url)
+    (cfg.settings.tracing.zipkin_url or null)
+  ];
+  hostOf =
+    url:
+    let
+      found = builtins.match "[a-z0-9]+://([^/@]*@)?(\\[([^]]*)]|[^:/?]*).*" url;
+    in
+    if found == null then null else if lib.elemAt found 2 != null then lib.elemAt found 2 else lib.elemAt found 1;
+  hosts = map hostOf elsewhere;
+  allAddressesKnown = lib.all isAddress hosts;
+in
+{
+  imports = [ ./nodes.nix ];
+
+  options.services.authstack.auth-core = {
+    enable = lib.mkEnableOption "auth-core, which signs users up, logs them in and tells who they are" // {
+      default = fleet.has "core";
+      defaultText = lib.literalMD "whether this host's roles have `core`";
+    };
+
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ../auth-core/package.nix { };
+      defaultText = lib.literalMD "the flake's `auth-core`";
+      description = "The package of auth-core.";
+    };
+
+    openFirewall = lib.mkEnableOption "access of the fleet's gateways and monitors, and of nobody else, to the core's port" // {
+      default = stack.openFirewall;
+      defaultText = lib.literalExpression "config.services.authstack.openFirewall";
+    };
+
+    settings = mkOption {
+      type = types.submodule { freeformType = format.type; };
+      default = { };
+      example = {
+        tokens.access_token_seconds = 300;
+        password.min_length = 12;
+      };
+      description = ''
+        auth-core's configuration (TOML). It is checked when the system is built, so a mistake never reaches a server.
+        Names of secrets' files are put in by the other options.
+      '';
+    };
+
+    database = {
+      type = mkOption {
+        type = types.enum [
+          "sqlite"
+          "postgresql"
+        ];
+        default = "sqlite";
+        description = ''
+          Where accounts are stored: in a file of this host ({file}`/var/lib/auth-core/auth.db`), enough for a single core;
+          or in PostgreSQL, which several cores share.
+        '';
+      };
+      url = mkOption {
+        type = types.nullOr (types.strMatching "postgres(ql)?://.*");
+        default = if cfg.database.createLocally then "postgres://auth-core@localhost/auth-core?host=/run/postgresql" else null;
+        defaultText = lib.literalMD "the local database where {option}`createLocally` is set, else `null`";
+        example = "postgres://auth-core@10.0.0.5:5432/auth-core";
+        description = "The PostgreSQL database, without its password.";
+      };
+      passwordFile = mkOption {
+        type = types.nullOr types.path;
+        default = null;
+        example = "/run/secrets/auth-core-database";
+        description = "File with the password of PostgreSQL's user. Read by systemd, so it can belong to root alone.";
+      };
+      createLocally = lib.mkEnableOption "a PostgreSQL server on this host, with a user and a database `auth-core`";
+    };
+
+    keys = {
+      signingFile = mkOption {
+        type = types.nullOr types.path;
+        default = null;
+        example = "/run/secrets/authstack-signing-key";
+        description = ''
+          The EC P-256 key that signs tokens, as PKCS#8 PEM: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`.
+          All cores of a fleet need the same. Without it, one is made on first start and kept in {file}`${madeKey}`.
+        '';
+      };
+      verificationFiles = mkOption {
+        type = types.listOf types.path;
+        default = [ ];
+        description = "Public keys (SPKI PEM) whose tokens are accepted, too: those of the keys that signed before, or will next.";
+      };
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = [
+      (fleet.notInStore "services.authstack.auth-core.keys.signingFile" cfg.keys.signingFile
+        "Or leave the option out: a key is then made on first start."
+      )
+      (fleet.notInStore "services.authstack.auth-core.database.passwordFile" cfg.database.passwordFile
+        "Or use database.createLocally, which needs no password."
+      )
+      {
+        assertion = lib.length (lib.attrNames cores) <= 1 || cfg.keys.signingFile != null;
+        message = ''
+          ${toString (lib.attrNames cores)} must sign tokens with the same key, or one refuses what another gave out. Make it once with
+          `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signing-key.pem`, bring it to each of them, and
+          set services.authstack.auth-core.keys.signingFile to its path there.
+        '';
+      }
+      {
+        assertion = lib.length (lib.attrNames cores) <= 1 || !onSqlite;
+        message = ''
+          ${toString (lib.attrNames cores)} would each have accounts of their own, as SQLite is a file of one host. Set
+          services.authstack.auth-core.database.type = "postgresql" and database.url to a server that they share.
+        '';
+      }
+      {
+        assertion = onSqlite || cfg.database.url != null;
+        message = ''
+          services.authstack.auth-core.database.type is "postgresql", but which one? Set database.url to a server, or
+          database.createLocally for one on this host.
+        '';
+      }
+      {
+        assertion = !onSqlite || (cfg.database.url == null && cfg.database.passwordFile == null && !cfg.database.createLocally);
+        message = ''
+          services.authstack.auth-core.database.{url,passwordFile,createLocally} are for PostgreSQL, but database.type is "sqlite".
+          Remove them, or set database.type = "postgresql".
+        '';
+      }
+    ];
+
+    services.authstack.auth-core.settings = {
+      node = lib.mkDefault stack.host;
+      listen = lib.mkDefault (fleet.endpoint fleet.self.address stack.ports.core);
+      log.format = lib.mkDefault "json";
+      tracing = lib.mkIf (monitors != { }) {
+        zipkin_url = lib.mkDefault "http://${fleet.endpoint (lib.head (fleet.addresses monitors)) stack.ports.zipkin}/api/v2/spans";
+      };
+      tokens = {
+        issuer = lib.mkDefault "https://${stack.domain}";
+        signing_key_file = credential "signing-key";
+        verification_key_files = lib.imap0 (
+          index: _: credential "verification-key-${toString index}"
+        ) cfg.keys.verificationFiles;
+      };
+      database = {
+        url = if onSqlite then "sqlite:/var/lib/auth-core/auth.db" else cfg.database.url;
+      }
+      // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = credential "database-password"; };
+    };
+
+    systemd.services.auth-core = {
+      description = "Authentication service";
+      wantedBy = [ "multi-user.target" ];
+      wants = [ "network-online.target" ];
+      after = [
+        "network-online.target"
+      ]
+      ++ lib.optional (cfg.keys.signingFile == null) "authstack-signing-key.service"
+      ++ lib.optional cfg.database.createLocally "postgresql.target";
+      requires =
+        lib.optional (cfg.keys.signingFile == null) "authstack-signing-key.service"
+        ++ lib.optional cfg.database.createLocally "postgresql.target";
+      serviceConfig = import ./hardening.nix // {
+        ExecStart = "${lib.getExe cfg.package} serve --config ${checkedConfig}";
+        Restart = "always";
+        RestartSec = 1;
+        # Longer than the drain and the longest request together.
+        TimeoutStopSec = (cfg.settings.drain_seconds or 5) + 40;
+        DynamicUser = true;
+        User = "auth-core";
+        StateDirectory = "auth-core";
+        StateDirectoryMode = "0700";
+        WorkingDirectory = "/var/lib/auth-core";
+        LoadCredential = lib.mapAttrsToList (name: file: "${name}:${file}") credentials;
+      }
+      // lib.optionalAttrs allAddressesKnown {
+        IPAddressDeny = "any";
+        IPAddressAllow = lib.unique ([ "localhost" ] ++ fleet.addresses stack.nodes ++ hosts);
+      };
+    };
+
+    systemd.services.authstack-signing-key = lib.mkIf (cfg.keys.signingFile == null) {
+      description = "Make the key that signs tokens, once";
+      path = [ pkgs.openssl ];
+      script = ''
+        cd "$STATE_DIRECTORY"
+        if [ ! -s signing-key.pem ]; then
+          openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signing-key.pem.new
+          mv signing-key.pem.new signing-key.pem
+        fi
+      '';
+      serviceConfig = import ./hardening.nix // {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        StateDirectory = "authstack/keys";
+        StateDirectoryMode = "0700";
+        PrivateNetwork = true;
+      };
+    };
+
+    services.postgresql = lib.mkIf cfg.database.createLocally {
+      enable = true;
+      ensureDatabases = [ "auth-core" ];
+      ensureUsers = [
+        {
+          name = "auth-core";
+          ensureDBOwnership = true;
+        }
+      ];
+    };
+
+    networking.firewall = lib.mkIf cfg.openFirewall (
+      fleet.reachableFrom (fleet.addresses (fleet.withRole "gateway" // monitors)) stack.ports.core
+    );
+  };
+}

@@ -1,0 +1,257 @@
+# `services.authstack.gateway`: HAProxy between the clients and the cores.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  stack = config.services.authstack;
+  cfg = stack.gateway;
+  fleet = import ./fleet.nix { inherit config lib; };
+  cores = fleet.withRole "core";
+
+  madeCertificates = "/var/lib/authstack/certificates";
+  certificate =
+    {
+      acme = "${config.security.acme.certs.${stack.domain}.directory}/full.pem";
+      file = toString cfg.tls.file;
+      internal-ca = "${madeCertificates}/gateway.pem";
+    }
+    .${cfg.tls.source};
+
+  # systemd hands out credentials at start only, and a renewed certificate must not cost a restart. So the certificate is
+  # copied, at start and at each reload, by root to where HAProxy alone can read it.
+  loadedCertificate = "/run/haproxy/gateway.pem";
+  loadCertificate = "${lib.getExe' pkgs.coreutils "install"} --mode=0400 --owner=${config.services.haproxy.user} ${certificate} ${loadedCertificate}";
+  # A certificate or a setting that HAProxy cannot use is refused, and what runs stays as it is, over a restart too.
+  reload = pkgs.writeShellScript "reload-haproxy" ''
+    set -e
+    export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
+    cp --preserve=all ${loadedCertificate} ${loadedCertificate}.before
+    ${loadCertificate}
+    if ! ${lib.getExe config.services.haproxy.package} -c -f /etc/haproxy.cfg; then
+      mv ${loadedCertificate}.before ${loadedCertificate}
+      exit 1
+    fi
+    rm ${loadedCertificate}.before
+    ln -sf ${lib.getExe config.services.haproxy.package} /run/haproxy/haproxy
+    kill -USR2 "$MAINPID"
+  '';
+
+  acmePort = 1360;
+
+  configText = import ./render/haproxy.nix {
+    listen = lib.concatMapStringsSep "," (address: fleet.endpoint address 443) cfg.listenAddresses;
+    listenPlain = lib.concatMapStringsSep "," (address: fleet.endpoint address 80) cfg.listenAddresses;
+    statsListen = fleet.endpoint fleet.self.address stack.ports.gatewayMetrics;
+    certificate = loadedCertificate;
+    acmeChallenge = if cfg.tls.source == "acme" then "127.0.0.1:${toString acmePort}" else null;
+    inherit (cfg) hstsSeconds limits;
+    nodes = lib.mapAttrsToList (name: node: {
+      inherit name;
+      inherit (node) weight;
+      address = fleet.endpoint node.address stack.ports.core;
+    }) cores;
+  };
+
+  # The very file that HAProxy will read, with a certificate of the moment in the place of the server's.
+  checkedConfig =
+    pkgs.runCommand "haproxy-checked"
+      {
+        nativeBuildInputs = [
+          config.services.haproxy.package
+          pkgs.openssl
+        ];
+      }
+      ''
+        openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=check -keyout key.pem -out gateway.pem 2>/dev/null
+        cat key.pem >> gateway.pem
+        sed "s|${loadedCertificate}|$PWD/gateway.pem|" ${config.environment.etc."haproxy.cfg".source} > haproxy.cfg
+        haproxy -c -f haproxy.cfg
+        touch $out
+      '';
+
+  limit =
+    what: default:
+    mkOption {
+      type = types.nullOr (
+        types.submodule {
+          options = {
+            count = mkOption {
+              type = types.ints.positive;
+              description = "How many.";
+            };
+            seconds = mkOption {
+              type = types.ints.between 1 86400;
+              description = "In how many seconds; and how long a client that was refused is told to wait.";
+            };
+          };
+        }
+      );
+      inherit default;
+      description = "${what} from one address (IPv6: one /64 network); `null` for any number.";
+    };
+in
+{
+  imports = [ ./nodes.nix ];
+
+  options.services.authstack.gateway = {
+    enable = lib.mkEnableOption "the gateway: TLS, limits, health checks, retries" // {
+      default = fleet.has "gateway";
+      defaultText = lib.literalMD "whether this host's roles have `gateway`";
+    };
+
+    listenAddresses = mkOption {
+      type = types.listOf types.str;
+      default = [
+        "0.0.0.0"
+      ]
+      ++ lib.optional config.networking.enableIPv6 "::";
+      defaultText = lib.literalMD "all";
+      description = "Where clients are answered: on port 443, and on port 80 with the way to port 443.";
+    };
+
+    openFirewall = lib.mkEnableOption "access to ports 80 and 443 for everybody";
+
+    tls = {
+      source = mkOption {
+        type = types.enum [
+          "acme"
+          "file"
+          "internal-ca"
+        ];
+        default = "acme";
+        description = ''
+          Where the certificate comes from: `acme` gets it from Let's Encrypt (or what `security.acme` names), and renews it;
+          `file` is {option}`tls.file`; `internal-ca` is made on first start by a certificate authority of this host's own, for
+          tests: clients must be told to trust {file}`${madeCertificates}/ca.pem`.
+        '';
+      };
+      file = mkOption {
+        type = types.nullOr types.path;
+        default = null;
+        example = "/run/secrets/gateway.pem";
+        description = ''
+          PEM file with the certificate, its chain and its private key. Read by root. After you replace it,
+          `systemctl reload haproxy` takes it up without dropping a connection.
+        '';
+      };
+    };
+
+    hstsSeconds = mkOption {
+      type = types.ints.unsigned;
+      default = 31536000;
+      description = "How long browsers shall insist on HTTPS for the domain (HSTS, RFC 6797), in seconds; 0 to not ask for it.";
+    };
+
+    limits = {
+      requests = limit "Requests" {
+        count = 600;
+        seconds = 60;
+      };
+      failedLogIns = limit "Log-ins that fail" {
+        count = 20;
+        seconds = 60;
+      };
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = [
+      (fleet.notInStore "services.authstack.gateway.tls.file" cfg.tls.file
+        "Or set tls.source = \"acme\", which needs no file."
+      )
+      {
+        assertion = (cfg.tls.source == "file") == (cfg.tls.file != null);
+        message = ''
+          services.authstack.gateway.tls.source is "${cfg.tls.source}", but tls.file is ${
+            if cfg.tls.file == null then "not set. Set it to the PEM file" else "set. Set tls.source to \"file\""
+          }, or choose another tls.source.
+        '';
+      }
+      {
+        assertion = cores != { };
+        message = ''
+          services.authstack.gateway has nobody to send requests to: give at least one of services.authstack.nodes the role "core".
+        '';
+      }
+    ];
+
+    services.haproxy = {
+      enable = true;
+      config = configText;
+    };
+
+    systemd.services.haproxy = {
+      wants =
+        lib.optional (cfg.tls.source == "internal-ca") "authstack-certificate.service"
+        ++ lib.optionals (cfg.tls.source == "acme") [
+          "acme-${stack.domain}.service"
+          "acme-selfsigned-${stack.domain}.service"
+        ];
+      after =
+        lib.optional (cfg.tls.source == "internal-ca") "authstack-certificate.service"
+        ++ lib.optional (cfg.tls.source == "acme") "acme-selfsigned-${stack.domain}.service";
+      # New settings are taken up without dropping a connection. The trigger makes the check part of the system's build.
+      reloadIfChanged = true;
+      restartTriggers = [ checkedConfig ];
+      serviceConfig = {
+        ExecStartPre = lib.mkBefore [ "+${loadCertificate}" ];
+        ExecReload = lib.mkForce [ "+${reload}" ];
+      };
+    };
+
+    security.acme.certs = lib.mkIf (cfg.tls.source == "acme") {
+      ${stack.domain} = {
+        listenHTTP = "127.0.0.1:${toString acmePort}";
+        reloadServices = [ "haproxy.service" ];
+      };
+    };
+
+    systemd.services.authstack-certificate = lib.mkIf (cfg.tls.source == "internal-ca") {
+      description = "Make the gateway's certificate, by a certificate authority of this host's own";
+      wantedBy = [ "multi-user.target" ];
+      before = [ "haproxy.service" ];
+      path = [ pkgs.openssl ];
+      script = ''
+        cd "$STATE_DIRECTORY"
+        new="-x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256"
+        if [ ! -s ca.pem ]; then
+          openssl req $new -days 3650 -subj "/CN=authstack at ${stack.domain}" \
+            -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca-key.pem -out ca.pem.new
+          mv ca.pem.new ca.pem
+          chmod a+r ca.pem
+        fi
+        name=$(openssl x509 -in gateway.pem -noout -ext subjectAltName 2>/dev/null || true)
+        if ! openssl x509 -in gateway.pem -noout -checkend 2592000 2>/dev/null || [[ "$name" != *"DNS:${stack.domain}"* ]]; then
+          openssl req $new -days 365 -CA ca.pem -CAkey ca-key.pem -subj "/CN=${stack.domain}" \
+            -addext subjectAltName=DNS:${stack.domain} -addext basicConstraints=critical,CA:FALSE \
+            -addext extendedKeyUsage=serverAuth -keyout gateway-key.pem -out gateway.pem.new
+          cat gateway-key.pem >> gateway.pem.new
+          mv gateway.pem.new gateway.pem
+        fi
+      '';
+      serviceConfig = import ./hardening.nix // {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        StateDirectory = "authstack/certificates";
+        StateDirectoryMode = "0755";
+        PrivateNetwork = true;
+      };
+    };
+
+    networking.firewall = lib.mkMerge [
+      (lib.mkIf cfg.openFirewall {
+        allowedTCPPorts = [
+          80
+          443
+        ];
+      })
+      (lib.mkIf stack.openFirewall (
+        fleet.reachableFrom (fleet.addresses (fleet.withRole "monitor")) stack.ports.gatewayMetrics
+      ))
+    ];
+  };
+}

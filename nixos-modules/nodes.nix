@@ -1,0 +1,120 @@
+# `services.authstack.nodes`: which hosts there are, where they are reached, and what each is for.
+{ config, lib, ... }:
+let
+  inherit (lib) mkOption types;
+  cfg = config.services.authstack;
+in
+{
+  options.services.authstack = {
+    domain = mkOption {
+      type = types.str;
+      example = "auth.example.org";
+      description = ''
+        Name under which clients reach the gateway: of its certificate, and, as `https://DOMAIN`, the issuer of tokens.
+      '';
+    };
+
+    nodes = mkOption {
+      default = { };
+      example = {
+        auth1 = {
+          address = "10.0.0.1";
+          roles = [
+            "core"
+            "gateway"
+          ];
+        };
+        auth2 = {
+          address = "10.0.0.2";
+          roles = [ "core" ];
+          weight = 50;
+        };
+        watch.address = "10.0.0.9";
+        watch.roles = [ "monitor" ];
+      };
+      description = ''
+        The fleet: each host by its name. All hosts import the same value, and each does what its own entry says.
+        On the only host of a fleet of one, `services.authstack.nodes.HOSTNAME = { };` is all.
+      '';
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            address = mkOption {
+              type = types.strMatching "[0-9a-fA-F.:]+";
+              default = "127.0.0.1";
+              example = "10.0.0.1";
+              description = ''
+                IP address at which the other hosts of the fleet reach this one, on a network that is theirs alone: what
+                they say to each other is not encrypted.
+              '';
+            };
+            roles = mkOption {
+              type = types.listOf (
+                types.enum [
+                  "core"
+                  "gateway"
+                  "monitor"
+                ]
+              );
+              default = [
+                "core"
+                "gateway"
+                "monitor"
+              ];
+              description = ''
+                What the host does: `core` answers the API, `gateway` faces the clients, `monitor` watches all. A host
+                without a role, such as the database's, is only watched.
+              '';
+            };
+            weight = mkOption {
+              type = types.ints.between 0 256;
+              default = 100;
+              description = "How many requests a core gets, in proportion to the other cores' weights; 0 for none.";
+            };
+          };
+        }
+      );
+    };
+
+    openFirewall = lib.mkEnableOption "" // {
+      description = ''
+        Whether the fleet's hosts, and nobody else, reach those ports of this host that are meant for them: the core's for
+        gateways and monitors, metrics for monitors, Zipkin's for cores.
+      '';
+    };
+
+    ports =
+      lib.mapAttrs
+        (
+          _: port:
+          mkOption {
+            type = types.port;
+            default = port.number;
+            description = "TCP port of ${port.of}, on the address of its host in the fleet.";
+          }
+        )
+        {
+          core.number = 8080;
+          core.of = "each core";
+          gatewayMetrics.number = 8404;
+          gatewayMetrics.of = "each gateway's metrics and statistics page";
+          zipkin.number = 9411;
+          zipkin.of = "each monitor's Zipkin";
+        };
+
+    host = mkOption {
+      type = types.str;
+      default = config.networking.hostName;
+      defaultText = lib.literalExpression "config.networking.hostName";
+      description = "The entry of {option}`services.authstack.nodes` that is this host's.";
+    };
+  };
+
+  config.assertions = lib.optional (cfg.nodes != { }) {
+    assertion = cfg.nodes ? ${cfg.host};
+    message = ''
+      services.authstack.nodes has no entry for this host, `${cfg.host}`; it has ${toString (lib.attrNames cfg.nodes)}.
+      Add one, or set services.authstack.host to the entry that is meant.
+    '';
+  };
+}

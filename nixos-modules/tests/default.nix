@@ -1,0 +1,20 @@
+# What the modules make of options, found out by evaluation alone: quick, and nothing is built but the verdict.
+{ pkgs }:
+let
+  inherit (pkgs) lib;
+  evaluate =
+    module:
+    (pkgs.nixos [
+      ../.
+      {
+        networking.hostName = lib.mkDefault "auth1";
+        services.authstack.domain = "auth.example.org";
+        system.stateVersion = "26.05";
+      }
+      module
+    ]).config;
+in
+{
+  options = import ./refusals.nix { inherit pkgs evaluate; };
+  rendered = import ./rendered.nix { inherit pkgs evaluate; };
+}

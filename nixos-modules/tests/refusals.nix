@@ -1,0 +1,128 @@
+# Configurations that cannot be meant are refused, with the way out.
+{ pkgs, evaluate }:
+let
+  inherit (pkgs) lib;
+  fleetOfOne.services.authstack = {
+    nodes.auth1 = { };
+    gateway.tls.source = "internal-ca";
+  };
+  twoCores = {
+    auth1.address = "10.0.0.1";
+    auth2.address = "10.0.0.2";
+    auth2.roles = [ "core" ];
+  };
+  postgresql = {
+    type = "postgresql";
+    url = "postgres://auth-core@10.0.0.5/auth-core";
+  };
+  also = settings: {
+    imports = [
+      fleetOfOne
+      { services.authstack = settings; }
+    ];
+  };
+
+  # { WHAT = { config; says; }; }: exactly one complaint, with this in it. `null` for none.
+  cases = {
+    "a fleet of one" = {
+      config = fleetOfOne;
+      says = null;
+    };
+    "a host that is not in the fleet" = {
+      config = also { host = "auth3"; };
+      says = "no entry for this host, `auth3`; it has auth1";
+    };
+    "a signing key in the store" = {
+      config = also { auth-core.keys.signingFile = pkgs.writeText "key" "secret"; };
+      says = "auth-core.keys.signingFile is /nix/store/";
+    };
+    "a database password in the store" = {
+      config = also {
+        auth-core.database = postgresql // {
+          passwordFile = pkgs.writeText "password" "secret";
+        };
+      };
+      says = "auth-core.database.passwordFile is /nix/store/";
+    };
+    "a certificate's key in the store" = {
+      config = also {
+        gateway.tls.source = lib.mkForce "file";
+        gateway.tls.file = pkgs.writeText "pem" "secret";
+      };
+      says = "gateway.tls.file is /nix/store/";
+    };
+    "a secret elsewhere" = {
+      config = also { auth-core.keys.signingFile = "/run/secrets/signing-key"; };
+      says = null;
+    };
+    "cores with a key each" = {
+      config = also {
+        nodes = twoCores;
+        auth-core.database = postgresql;
+      };
+      says = "auth1 auth2 must sign tokens with the same key";
+    };
+    "cores with a database file each" = {
+      config = also {
+        nodes = twoCores;
+        auth-core.keys.signingFile = "/run/secrets/signing-key";
+      };
+      says = "auth1 auth2 would each have accounts of their own";
+    };
+    "cores that share both" = {
+      config = also {
+        nodes = twoCores;
+        auth-core.keys.signingFile = "/run/secrets/signing-key";
+        auth-core.database = postgresql;
+      };
+      says = null;
+    };
+    "PostgreSQL, but nowhere" = {
+      config = also { auth-core.database.type = "postgresql"; };
+      says = "Set database.url to a server, or";
+    };
+    "PostgreSQL's settings for SQLite" = {
+      config = also { auth-core.database.createLocally = true; };
+      says = ''set database.type = "postgresql"'';
+    };
+    "a certificate from a file that is not named" = {
+      config = also { gateway.tls.source = lib.mkForce "file"; };
+      says = "tls.file is not set";
+    };
+    "a certificate's file that nobody reads" = {
+      config = also { gateway.tls.file = "/run/secrets/gateway.pem"; };
+      says = ''Set tls.source to "file"'';
+    };
+    "a gateway to nowhere" = {
+      config = also { nodes.auth1.roles = lib.mkForce [ "gateway" ]; };
+      says = "has nobody to send requests to";
+    };
+  };
+
+  complaints =
+    config:
+    lib.filter (lib.hasInfix "authstack") (
+      map (entry: entry.message) (lib.filter (entry: !entry.assertion) (evaluate config).assertions)
+    );
+  problems = lib.concatLists (
+    lib.mapAttrsToList (
+      what: case:
+      let
+        found = complaints case.config;
+        asExpected = if case.says == null then found == [ ] else lib.length found == 1 && lib.hasInfix case.says (lib.head found);
+      in
+      lib.optional (!asExpected) ''
+        ${what}
+          should be ${if case.says == null then "accepted" else "refused with: ${case.says}"}
+          complaints: ${if found == [ ] then "none" else lib.concatStringsSep "\n" found}
+      ''
+    ) cases
+  );
+in
+pkgs.runCommand "authstack-options" { problems = builtins.unsafeDiscardStringContext (lib.concatStrings problems); } ''
+  if [ -n "$problems" ]; then
+    printf '%s' "$problems" >&2
+    exit 1
+  fi
+  echo '${toString (lib.length (lib.attrNames cases))} configurations are accepted or refused as they should be' | tee $out
+''

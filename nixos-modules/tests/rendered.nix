@@ -1,0 +1,99 @@
+# What becomes of options: the texts in golden/ show all of it that is ours, for a fleet of one and for each host of a larger one.
+{ pkgs, evaluate }:
+let
+  inherit (pkgs) lib;
+  pretty = import ../render/tests/pretty.nix;
+
+  fleet = host: {
+    networking.hostName = host;
+    services.authstack = {
+      openFirewall = true;
+      nodes = {
+        auth1.address = "10.0.0.1";
+        auth1.roles = [
+          "core"
+          "gateway"
+        ];
+        auth2.address = "fd00::2";
+        auth2.roles = [ "core" ];
+        auth2.weight = 50;
+        watch.address = "10.0.0.9";
+        watch.roles = [ "monitor" ];
+        database.address = "10.0.0.5";
+        database.roles = [ ];
+      };
+      auth-core = {
+        keys.signingFile = "/run/secrets/signing-key";
+        keys.verificationFiles = [ "/etc/old-key.pub" ];
+        database = {
+          type = "postgresql";
+          url = "postgres://auth-core@10.0.0.5:5432/auth-core";
+          passwordFile = "/run/secrets/database";
+        };
+      };
+      gateway.openFirewall = true;
+      gateway.tls.source = "file";
+      gateway.tls.file = "/run/secrets/gateway.pem";
+    };
+  };
+
+  ours =
+    config:
+    let
+      units = lib.filterAttrs (name: _: lib.hasPrefix "auth" name || name == "zipkin") config.systemd.services;
+      service = config.systemd.services.auth-core.serviceConfig;
+    in
+    {
+      units = lib.attrNames units;
+      firewall = {
+        everybody = config.networking.firewall.allowedTCPPorts;
+        fleet = lib.filter (lib.hasInfix "nixos-fw-accept") (lib.splitString "\n" config.networking.firewall.extraCommands);
+      };
+    }
+    // lib.optionalAttrs config.services.authstack.auth-core.enable {
+      auth-core = config.services.authstack.auth-core.settings;
+      auth-core-credentials = service.LoadCredential;
+      auth-core-reaches = service.IPAddressAllow or "everybody";
+    }
+    // lib.optionalAttrs config.services.authstack.monitoring.enable {
+      scraped = lib.listToAttrs (
+        map (
+          job: lib.nameValuePair job.job_name (lib.concatMap (static: static.targets) job.static_configs)
+        ) config.services.prometheus.scrapeConfigs
+      );
+    };
+
+  plain = text: builtins.unsafeDiscardStringContext text;
+  rendered = lib.concatMapAttrs (
+    name: config:
+    {
+      "${name}.json" = plain (pretty (ours config));
+    }
+    // lib.optionalAttrs config.services.authstack.gateway.enable {
+      "${name}-haproxy.cfg" = plain config.services.haproxy.config;
+    }
+  ) {
+    only = evaluate {
+      services.authstack.nodes.auth1 = { };
+      services.authstack.gateway.tls.source = "internal-ca";
+    };
+    auth1 = evaluate (fleet "auth1");
+    auth2 = evaluate (fleet "auth2");
+    watch = evaluate (fleet "watch");
+    database = evaluate (fleet "database");
+  };
+  made = pkgs.linkFarm "authstack-rendered" (
+    lib.mapAttrsToList (name: text: {
+      inherit name;
+      path = pkgs.writeText name text;
+    }) rendered
+  );
+in
+pkgs.runCommand "authstack-rendered-check" { passthru = { inherit made; }; } ''
+  if ! diff -ruN ${./golden} ${made}; then
+    echo 'The lines with + are what the modules make now. If they are right:'
+    echo '  rm -r nixos-modules/tests/golden; cp -rL --no-preserve=mode ${made} nixos-modules/tests/golden'
+    exit 1
+  fi >&2
+  touch $out
+''

@@ -1,0 +1,67 @@
+# `services.authstack.monitoring.zipkin`: Zipkin, of which nixpkgs has no module. Traces are kept in memory.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  stack = config.services.authstack;
+  cfg = stack.monitoring.zipkin;
+  fleet = import ./fleet.nix { inherit config lib; };
+in
+{
+  options.services.authstack.monitoring.zipkin = {
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ../nix/zipkin-server.nix { };
+      defaultText = lib.literalMD "the flake's `zipkin-server`";
+      description = "The package of Zipkin's server. The one in nixpkgs is too old to take our spans.";
+    };
+    maxSpans = mkOption {
+      type = types.ints.positive;
+      default = 100000;
+      description = "How many spans are kept; the oldest go first. A thousand take about a megabyte.";
+    };
+  };
+
+  config = lib.mkIf stack.monitoring.enable {
+    systemd.services.zipkin = {
+      description = "Zipkin, where traces are collected and shown";
+      wantedBy = [ "multi-user.target" ];
+      wants = [ "network-online.target" ];
+      after = [ "network-online.target" ];
+      environment = {
+        MEM_MAX_SPANS = toString cfg.maxSpans;
+        # The JVM's own scratch file is of no use to anybody here.
+        JDK_JAVA_OPTIONS = "-Xms32m -Xmx512m -XX:-UsePerfData";
+      };
+      serviceConfig = import ./hardening.nix // {
+        # Zipkin listens on every address unless its server is told one.
+        ExecStart = lib.escapeShellArgs [
+          (lib.getExe cfg.package)
+          "--armeria.ports[0].ip=${fleet.self.address}"
+          "--armeria.ports[0].port=${toString stack.ports.zipkin}"
+          "--armeria.ports[0].protocols[0]=http"
+        ];
+        Restart = "always";
+        RestartSec = 1;
+        SuccessExitStatus = 143;
+        DynamicUser = true;
+        # A Java VM writes the code that it runs, and reads its limits from /proc.
+        MemoryDenyWriteExecute = false;
+        ProcSubset = "all";
+        SystemCallFilter = [
+          "@system-service"
+          "~@privileged"
+        ];
+        IPAddressDeny = "any";
+        IPAddressAllow = [ "localhost" ] ++ fleet.addresses stack.nodes;
+      };
+    };
+    networking.firewall = lib.mkIf stack.openFirewall (
+      fleet.reachableFrom (fleet.addresses (fleet.withRole "core")) stack.ports.zipkin
+    );
+  };
+}
