@@ -1,0 +1,41 @@
+# The tests that run machines: { NAME = test; }. Each runs as virtual machines and, as NAME-container, as containers; a test
+# that needs what containers lack (a power cut, a pulled cable, the whole of systemd's sandbox) says so by `onlyVirtual`.
+{ pkgs }:
+let
+  inherit (pkgs) lib;
+  topology = import ./topology.nix { inherit lib; };
+
+  files = {
+    hardening = ./hardening.nix;
+    login = ./login.nix;
+    single-node = ./single-node.nix;
+    tls = ./tls.nix;
+  };
+
+  run =
+    backend: name: test:
+    pkgs.testers.runNixOSTest {
+      inherit name;
+      globalTimeout = 900;
+      # The helpers take any kind of machine.
+      skipTypeCheck = true;
+      ${backend} = lib.mapAttrs (machine: module: {
+        imports = [
+          module
+          (test.settings.${machine} or { })
+        ]
+        ++ lib.optional (backend == "nodes") { virtualisation.memorySize = test.memory.${machine} or 1024; };
+      }) (topology.machinesOf test.machines);
+      testScript = ''
+        DOMAIN = "${topology.domain}"
+        ${builtins.readFile ./helpers.py}
+        ${test.testScript}
+      '';
+    };
+
+  tests = lib.mapAttrs (_: file: import file { inherit lib pkgs; }) files;
+in
+lib.mapAttrs (run "nodes") tests
+// lib.mapAttrs' (name: test: lib.nameValuePair "${name}-container" (run "containers" "${name}-container" test)) (
+  lib.filterAttrs (_: test: !(test.onlyVirtual or false)) tests
+)

@@ -1,0 +1,73 @@
+# What several test scripts need. Put in front of each.
+import json
+import shlex
+
+PASSWORD = "correct horse battery staple"
+
+
+def trust(client, gateway):
+    """Lets the client trust the gateway's internal certificate authority, and waits until somebody can answer it."""
+    gateway.wait_for_unit("haproxy.service")
+    ca = gateway.succeed("cat /var/lib/authstack/certificates/ca.pem")
+    client.succeed(f"cat > /tmp/ca.pem <<'END'\n{ca}END")
+    client.wait_until_succeeds(f"curl --fail --silent --cacert /tmp/ca.pem https://{DOMAIN}/healthz", timeout=60)
+
+
+def graphql(client, query, token=None, **variables):
+    """What the gateway answers: the status, the headers (lower-case names) and the body."""
+    body = json.dumps({"query": query, "variables": variables})
+    authorization = f"--header {shlex.quote('Authorization: Bearer ' + token)}" if token else ""
+    answer = client.succeed(
+        f"curl --silent --show-error --cacert /tmp/ca.pem --dump-header /tmp/headers --output /tmp/body"
+        f" --write-out '%{{http_code}}' --header 'Content-Type: application/json' {authorization}"
+        f" --data {shlex.quote(body)} https://{DOMAIN}/graphql"
+    )
+    headers = {}
+    for line in client.succeed("cat /tmp/headers").splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            headers[name.lower()] = value.strip()
+    return int(answer), headers, json.loads(client.succeed("cat /tmp/body"))
+
+
+def sign_up(client, email, password=PASSWORD):
+    return graphql(
+        client,
+        "mutation($email: String!, $password: String!) { signUp(email: $email, password: $password)"
+        " { message accessToken account { email } } }",
+        email=email,
+        password=password,
+    )[2]
+
+
+def log_in(client, email, password=PASSWORD, token=None):
+    return graphql(
+        client,
+        "mutation($email: String!, $password: String!) { logIn(email: $email, password: $password)"
+        " { message accessToken account { email } } }",
+        token=token,
+        email=email,
+        password=password,
+    )[2]
+
+
+def error_code(answer):
+    assert len(answer["errors"]) == 1, answer
+    return answer["errors"][0]["extensions"]["code"]
+
+
+def begin_load(client, seconds, users=8, rate=20):
+    """Puts the session load on the gateway, in the background."""
+    client.succeed(
+        "systemd-run --unit=load --property=Type=oneshot --property=RemainAfterExit=yes --no-block --setenv=PATH=$PATH"
+        f" sh -c 'authload run session --url https://{DOMAIN} --ca /tmp/ca.pem --users {users} --rate {rate}"
+        f" --duration {seconds} --report /tmp/load.json > /tmp/load.txt 2>&1'"
+    )
+
+
+def end_load(client):
+    """Waits for the load to end, keeps its report as the test's output, and returns it."""
+    client.wait_until_succeeds("systemctl show --property=SubState load | grep -E 'exited|failed'", timeout=300)
+    print(client.succeed("cat /tmp/load.txt"))
+    client.copy_from_machine("/tmp/load.json")
+    return json.loads(client.succeed("cat /tmp/load.json"))
