@@ -200,15 +200,28 @@ let
     ready = http "http://${address.zipkin}:9411/health";
   };
 
+  grafanaFiles = import (render + "/grafana.nix") { prometheusUrl = prometheus.url; };
   grafana = {
     name = "grafana";
     kind = "grafana";
     url = "http://${address.grafana}:3000";
     listens = [ "${address.grafana}:3000" ];
-    files."provisioning/datasources/authstack.yaml" =
-      builtins.toJSON (import (render + "/grafana.nix") { prometheusUrl = prometheus.url; }).datasources;
+    files = {
+      "provisioning/datasources/authstack.yaml" = builtins.toJSON grafanaFiles.datasources;
+      "provisioning/dashboards/authstack.yaml" = builtins.toJSON {
+        apiVersion = 1;
+        providers = [ { name = "authstack"; options.path = "${own "grafana"}/dashboards"; } ];
+      };
+    }
+    // builtins.listToAttrs (
+      map (name: {
+        name = "dashboards/${name}";
+        value = builtins.toJSON grafanaFiles.dashboards.${name};
+      }) (builtins.attrNames grafanaFiles.dashboards)
+    );
+    # Its own files are in PREFIX/share/grafana when its program is in PREFIX/bin or PREFIX/sbin.
     command = [
-      programs.grafana "server" "--homepath=${lab.grafanaHome}"
+      programs.grafana "server" "--homepath=${dirOf (dirOf programs.grafana)}/share/grafana"
       "cfg:server.http_addr=${address.grafana}" "cfg:server.http_port=3000"
       "cfg:paths.data=${own "grafana"}/data" "cfg:paths.logs=${own "grafana"}/data"
       "cfg:paths.provisioning=${own "grafana"}/provisioning"

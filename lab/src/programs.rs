@@ -26,7 +26,8 @@ pub fn find(needed: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
         }
     }
     if let Some(path) = on_path("grafana") {
-        found.insert("grafana".to_owned(), path);
+        // Its own files are found from where it really is.
+        found.insert("grafana".to_owned(), path.canonicalize()?);
     }
     if let Some(path) = built("auth-core") {
         found.insert("auth-core".to_owned(), path);
