@@ -48,7 +48,7 @@ let
     statsListen = fleet.endpoint fleet.self.address stack.ports.gatewayMetrics;
     certificate = loadedCertificate;
     acmeChallenge = if cfg.tls.source == "acme" then "127.0.0.1:${toString acmePort}" else null;
-    inherit (cfg) hstsSeconds limits;
+    inherit (cfg) answerSeconds hstsSeconds limits;
     nodes = lib.mapAttrsToList (name: node: {
       inherit name;
       inherit (node) weight;
@@ -138,6 +138,15 @@ in
           `systemctl reload haproxy` takes it up without dropping a connection.
         '';
       };
+    };
+
+    answerSeconds = mkOption {
+      type = types.ints.between 1 300;
+      default = 8;
+      description = ''
+        How long a core may take for an answer, in seconds. After that another core is asked, if the request can be repeated
+        without harm; else the client is told. Less than clients wait, so that a core that hangs costs them no error.
+      '';
     };
 
     hstsSeconds = mkOption {

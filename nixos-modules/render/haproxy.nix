@@ -16,6 +16,8 @@
   extraGlobal ? [ ],
   # Connections held open at once, over all clients.
   maxConnections ? 4000,
+  # How long a node may take for an answer. After that another is asked, or the client is told.
+  answerSeconds ? 30,
   # "ADDRESS:PORT" that answers plain HTTP with the way to HTTPS; null for none.
   listenPlain ? null,
   # "ADDRESS:PORT" of an ACME client that proves over plain HTTP that the domain is ours; null for none.
@@ -177,7 +179,7 @@ in
     option dontlognull
     timeout connect 2s
     timeout client 30s
-    timeout server 30s
+    timeout server ${toString answerSeconds}s
     timeout http-request 10s
     timeout http-keep-alive 30s
     timeout queue 10s
@@ -188,6 +190,9 @@ in
   frontend gateway
     bind ${listen} ssl crt ${certificate} alpn h2,http/1.1
     log-format ${quoted logFormat}
+
+    # Only a whole request is answered or passed on: an error that comes before its end reaches HTTP/2 clients as a broken stream.
+    option http-buffer-request
 
     # Alive while at least one node can serve.
     monitor-uri /healthz
@@ -229,12 +234,14 @@ in
     http-check send meth GET uri /readyz ver HTTP/1.1 hdr host auth-core
     http-check expect status 200
 
-    # What never reached a node is tried on another. What may have been executed is repeated only where that is harmless:
-    # queries by GET, and whatever carries an Idempotency-Key, which the nodes honour.
+    # What never reached a node is tried on another. What may have been executed, because a node broke off or hangs, is
+    # repeated only where that is harmless:
+    # whatever carries an Idempotency-Key, which the nodes honour, and queries. A mutation cannot do without that word; `\u`
+    # might hide it.
     option redispatch 1
     retries 3
-    retry-on conn-failure empty-response
-    http-request disable-l7-retry if METH_POST !{ req.hdr(idempotency-key) -m found }
+    retry-on conn-failure empty-response response-timeout
+    http-request disable-l7-retry if METH_POST !{ req.hdr(idempotency-key) -m found } { req.body -m sub mutation '\u' }
 
     http-response set-header x-served-by %s
     default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2
