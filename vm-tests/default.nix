@@ -6,8 +6,11 @@ let
   topology = import ./topology.nix { inherit lib; };
 
   files = {
+    durability = ./durability.nix;
+    failover = ./failover.nix;
     hardening = ./hardening.nix;
     login = ./login.nix;
+    rate-limit = ./rate-limit.nix;
     single-node = ./single-node.nix;
     tls = ./tls.nix;
   };
@@ -33,7 +36,7 @@ let
       '';
     };
 
-  tests = lib.mapAttrs (_: file: import file { inherit lib pkgs; }) files;
+  tests = lib.mapAttrs (_: file: lib.toFunction (import file) { inherit lib pkgs; }) files;
 in
 lib.mapAttrs (run "nodes") tests
 // lib.mapAttrs' (name: test: lib.nameValuePair "${name}-container" (run "containers" "${name}-container" test)) (

@@ -1,5 +1,4 @@
 # What an attacker would look for: secrets in places that others can read, open ports, and a sandbox with holes.
-{ lib, ... }:
 {
   machines = [
     "single"

@@ -1,5 +1,4 @@
 # A user's day: sign up, log in, mistype the password, and log in again while logged in. Over TLS, as any client.
-{ ... }:
 {
   machines = [
     "gateway"

@@ -1,5 +1,4 @@
 # All on one machine with the fewest options there can be, and it is all still there after a reboot.
-{ ... }:
 {
   machines = [
     "single"

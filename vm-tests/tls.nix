@@ -1,6 +1,5 @@
 # What a client meets before the first request: the way from HTTP to HTTPS, modern TLS only, and a certificate that is
 # replaced while it talks.
-{ ... }:
 {
   machines = [
     "single"
