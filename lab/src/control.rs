@@ -9,8 +9,6 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-use crate::stack::Status;
-
 /// What can be asked of a running stack.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +25,30 @@ pub enum Request {
     Pause(String),
     /// End the whole stack.
     Down,
+}
+
+/// What `./dev status --json` prints.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The CA certificate that clients must trust.
+    pub ca: PathBuf,
+    /// Every part, running or not.
+    pub parts: Vec<PartStatus>,
+}
+
+/// One part of [`Status`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PartStatus {
+    /// Its name, such as `auth1`.
+    pub name: String,
+    /// What it is, such as `auth-core`.
+    pub kind: String,
+    /// Where it is reached.
+    pub url: String,
+    /// Its process; `null` when it does not run.
+    pub pid: Option<i32>,
+    /// Whether it can be used now.
+    pub ready: bool,
 }
 
 /// The answer to a [`Request`].

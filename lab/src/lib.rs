@@ -11,8 +11,10 @@ pub mod network;
 pub mod process;
 pub mod programs;
 pub mod ready;
+pub mod setup;
 pub mod stack;
 pub mod topology;
 
-pub use stack::{Event, Setup, Stack};
+pub use setup::Setup;
+pub use stack::{Event, Stack};
 pub use topology::TopologyName;

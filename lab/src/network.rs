@@ -23,7 +23,7 @@ impl Network {
         Self::first_free((0..16).map(|third| [127, 77, third]))
     }
 
-    /// A network for a test: a range apart from the user's, the place to begin chosen by the process and time.
+    /// A network for a test: a range apart from the user's, the place to begin chosen by the process.
     ///
     /// # Errors
     /// When not one of a thousand is free.

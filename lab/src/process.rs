@@ -39,7 +39,6 @@ impl Process {
             .open(log)
             .with_context(|| format!("cannot write {}", log.display()))?;
         let mut child = detached_command(command, unprivileged)
-            // The kernel kills it when the lab dies, however the lab dies.
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -115,6 +114,7 @@ impl Process {
 
 /// `command` with a clean environment, tied to the lab's life, and without root's rights where it must not have them.
 pub fn detached_command(command: &[String], unprivileged: bool) -> Command {
+    // The kernel kills it when the lab dies, however the lab dies.
     let mut tied = Command::new("setpriv");
     tied.args(["--pdeathsig", "KILL"]);
     if unprivileged && rustix::process::geteuid().is_root() {

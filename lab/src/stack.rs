@@ -15,7 +15,6 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use reqwest::Client;
 use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
 use tokio::{
     sync::mpsc::UnboundedSender,
     task::JoinSet,
@@ -23,32 +22,17 @@ use tokio::{
 };
 
 use crate::{
-    keys, network,
-    network::Network,
-    process::{self, Process, describe},
-    programs, ready,
-    topology::{self, Part, ScryptCost, Settings, StopSignal, TopologyName},
+    control::{PartStatus, Status},
+    process::{Process, describe},
+    ready,
+    setup::{Prepared, Setup},
+    topology::{Part, StopSignal},
 };
 
 /// A part that is not ready after this long has failed to start.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// A part that has not ended this long after it was asked to is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What to run, and where.
-#[derive(Debug)]
-pub struct Setup {
-    /// Which stack.
-    pub topology: TopologyName,
-    /// Where state, logs and configuration go.
-    pub directory: PathBuf,
-    /// The addresses to run on.
-    pub network: Network,
-    /// The cost of new password hashes; `None` for auth-core's own default.
-    pub scrypt: Option<ScryptCost>,
-    /// The names of the parts to run; `None` for all.
-    pub parts: Option<Vec<String>>,
-}
 
 /// What happens to the parts, told as it happens.
 #[derive(Clone, Debug)]
@@ -59,41 +43,13 @@ pub enum Event {
     Died(String, ExitStatus),
 }
 
-/// What `./dev status --json` prints.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Status {
-    /// The CA certificate that clients must trust.
-    pub ca: PathBuf,
-    /// Every part, running or not.
-    pub parts: Vec<PartStatus>,
-}
-
-/// One part of [`Status`].
-#[derive(Debug, Serialize, Deserialize)]
-pub struct PartStatus {
-    /// Its name, such as `auth1`.
-    pub name: String,
-    /// What it is, such as `auth-core`.
-    pub kind: String,
-    /// Where it is reached.
-    pub url: String,
-    /// Its process; `null` when it does not run.
-    pub pid: Option<i32>,
-    /// Whether it can be used now.
-    pub ready: bool,
-}
-
 /// A stack of processes.
 #[derive(Debug)]
 pub struct Stack {
-    directory: PathBuf,
-    ca: PathBuf,
+    prepared: Prepared,
     client: Client,
-    parts: Vec<Part>,
     running: Mutex<BTreeMap<String, Running>>,
     events: UnboundedSender<Event>,
-    scratch: Scratch,
-    _network: Network,
 }
 
 #[derive(Debug)]
@@ -104,71 +60,17 @@ struct Running {
 }
 
 impl Stack {
-    /// Makes keys, renders every configuration and checks that each address is free. Starts nothing yet.
+    /// Makes everything ready for a start, see [`Setup::prepare`]. Starts nothing yet.
     ///
     /// # Errors
-    /// When a program is missing, an address is taken, or a file can't be written.
+    /// See [`Setup::prepare`].
     pub async fn prepare(setup: Setup, events: UnboundedSender<Event>) -> Result<Self> {
-        let directory = std::path::absolute(&setup.directory)?;
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
-        let programs = programs::find(&["setpriv", "nix-instantiate", "auth-core"])?;
-        let keys = directory.join("keys");
-        let ca = keys::prepare(&keys, &format!("{}.1", setup.network.prefix()))?;
-        let scratch = Scratch::make()?;
-        let wants = |name: &str| {
-            setup
-                .parts
-                .as_ref()
-                .is_none_or(|parts| parts.iter().any(|part| part == name))
-        };
-        let parts = topology::render(&Settings {
-            topology: setup.topology,
-            network: setup.network.prefix(),
-            directory: &directory,
-            scratch: &scratch.0,
-            programs: &programs,
-            zipkin_jar: if wants("zipkin") {
-                programs::zipkin_jar()?
-            } else {
-                PathBuf::new()
-            },
-            scrypt: setup.scrypt,
-            parts: setup.parts.as_deref(),
-        })
-        .await?;
-        network::ensure_free(
-            parts
-                .iter()
-                .flat_map(|part| part.listens.iter().map(String::as_str)),
-        )?;
-
-        if parts.iter().any(|part| part.unprivileged) {
-            let password = scratch.0.join("password");
-            fs::copy(keys.join("postgres-password"), &password)?;
-            process::give_to_unprivileged(&[&scratch.0, &password])?;
-        }
-        fs::create_dir_all(directory.join("logs"))?;
-        fs::create_dir_all(directory.join("data"))?;
-        for part in &parts {
-            let folder = directory.join("parts").join(&part.name);
-            fs::create_dir_all(&folder)?;
-            for (name, text) in &part.files {
-                let file = folder.join(name);
-                fs::create_dir_all(file.parent().unwrap_or(&folder))?;
-                fs::write(&file, text)
-                    .with_context(|| format!("cannot write {}", file.display()))?;
-            }
-        }
+        let prepared = setup.prepare().await?;
         Ok(Self {
-            client: ready::client(&ca)?,
-            directory,
-            ca,
-            parts,
+            client: ready::client(&prepared.ca)?,
+            prepared,
             running: Mutex::default(),
             events,
-            scratch,
-            _network: setup.network,
         })
     }
 
@@ -177,7 +79,7 @@ impl Stack {
     /// # Errors
     /// When a part dies or isn't ready in time: names it and shows the end of its log. The others go on; [`Self::stop`] ends them.
     pub async fn start(&self) -> Result<()> {
-        let mut pending: Vec<&Part> = self.parts.iter().collect();
+        let mut pending: Vec<&Part> = self.prepared.parts.iter().collect();
         let mut ready = BTreeSet::new();
         let mut waiting = JoinSet::new();
         loop {
@@ -252,7 +154,7 @@ impl Stack {
     /// Ends every part, all at the same time.
     pub async fn stop(&self) {
         let mut ending = JoinSet::new();
-        for part in &self.parts {
+        for part in &self.prepared.parts {
             if let Some(mut process) = self.process(&part.name) {
                 self.want_end(&part.name);
                 let signal = stop_signal(part);
@@ -265,7 +167,7 @@ impl Stack {
     /// What runs, and whether it can be used.
     pub async fn status(&self) -> Status {
         let mut asking = JoinSet::new();
-        for (place, part) in self.parts.iter().enumerate() {
+        for (place, part) in self.prepared.parts.iter().enumerate() {
             let (client, part, pid) = (
                 self.client.clone(),
                 part.clone(),
@@ -288,24 +190,27 @@ impl Stack {
         let mut parts = asking.join_all().await;
         parts.sort_by_key(|(place, _)| *place);
         Status {
-            ca: self.ca.clone(),
+            ca: self.prepared.ca.clone(),
             parts: parts.into_iter().map(|(_, part)| part).collect(),
         }
     }
 
     /// Every part, in the order in which they are shown.
     pub fn parts(&self) -> &[Part] {
-        &self.parts
+        &self.prepared.parts
     }
 
     /// The CA certificate that clients must trust.
     pub fn ca(&self) -> &Path {
-        &self.ca
+        &self.prepared.ca
     }
 
     /// A part's log file.
     pub fn log(&self, name: &str) -> PathBuf {
-        self.directory.join("logs").join(format!("{name}.log"))
+        self.prepared
+            .directory
+            .join("logs")
+            .join(format!("{name}.log"))
     }
 
     /// A part by its name.
@@ -313,11 +218,17 @@ impl Stack {
     /// # Errors
     /// When there is none: lists those that there are.
     pub fn part(&self, name: &str) -> Result<&Part> {
-        self.parts
+        self.prepared
+            .parts
             .iter()
             .find(|part| part.name == name)
             .with_context(|| {
-                let names: Vec<_> = self.parts.iter().map(|part| part.name.as_str()).collect();
+                let names: Vec<_> = self
+                    .prepared
+                    .parts
+                    .iter()
+                    .map(|part| part.name.as_str())
+                    .collect();
                 format!(
                     "there is no part named {name}; there are {}",
                     names.join(", ")
@@ -328,9 +239,9 @@ impl Stack {
     async fn launch(&self, part: &Part) -> Result<Process> {
         let log = self.log(&part.name);
         let folder = if part.unprivileged {
-            self.scratch.0.clone()
+            self.prepared.scratch.0.clone()
         } else {
-            self.directory.join("parts").join(&part.name)
+            self.prepared.directory.join("parts").join(&part.name)
         };
         if let Some(prepare) = &part.prepare
             && !prepare.creates.exists()
@@ -437,26 +348,5 @@ fn stop_signal(part: &Part) -> Signal {
     match part.stop_signal {
         StopSignal::Term => Signal::TERM,
         StopSignal::Int => Signal::INT,
-    }
-}
-
-/// A temporary folder outside the state directory, which an unprivileged user may not be able to reach.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make() -> Result<Self> {
-        let unique = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)?
-            .as_nanos();
-        let path = std::env::temp_dir().join(format!("authstack-{}-{unique}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }

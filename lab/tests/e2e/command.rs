@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use lab::stack::Status;
+use lab::control::Status;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 

@@ -16,7 +16,10 @@ async fn prometheus_sees_every_target_up() {
                 active
                     .iter()
                     .map(|target| {
-                        format!("{}", target["labels"]["node"].as_str().unwrap_or_default())
+                        target["labels"]["node"]
+                            .as_str()
+                            .unwrap_or_default()
+                            .to_owned()
                     })
                     .collect()
             })

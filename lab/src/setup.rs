@@ -1,0 +1,129 @@
+//! What must be there before the first process starts: keys, addresses, and every configuration as a file.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    keys,
+    network::{self, Network},
+    process, programs,
+    topology::{self, Part, ScryptCost, Settings, TopologyName},
+};
+
+/// What to run, and where.
+#[derive(Debug)]
+pub struct Setup {
+    /// Which stack.
+    pub topology: TopologyName,
+    /// Where state, logs and configuration go.
+    pub directory: PathBuf,
+    /// The addresses to run on.
+    pub network: Network,
+    /// The cost of new password hashes; `None` for auth-core's own default.
+    pub scrypt: Option<ScryptCost>,
+    /// The names of the parts to run; `None` for all.
+    pub parts: Option<Vec<String>>,
+}
+
+/// A stack of which nothing runs yet.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Where state, logs and configuration are; absolute.
+    pub directory: PathBuf,
+    /// The CA certificate that clients must trust.
+    pub ca: PathBuf,
+    /// The parts, in the order in which they are shown.
+    pub parts: Vec<Part>,
+    /// Where PostgreSQL keeps its data.
+    pub scratch: Scratch,
+    /// Held for as long as the stack is.
+    _network: Network,
+}
+
+impl Setup {
+    /// Makes keys, renders every configuration and checks that each address is free.
+    ///
+    /// # Errors
+    /// When a program is missing, an address is taken, or a file can't be written.
+    pub(crate) async fn prepare(self) -> Result<Prepared> {
+        let directory = std::path::absolute(&self.directory)?;
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let programs = programs::find(&["setpriv", "nix-instantiate", "auth-core"])?;
+        let keys = directory.join("keys");
+        let ca = keys::prepare(&keys, &format!("{}.1", self.network.prefix()))?;
+        let scratch = Scratch::make()?;
+        let wants = |name: &str| {
+            self.parts
+                .as_ref()
+                .is_none_or(|parts| parts.iter().any(|part| part == name))
+        };
+        let parts = topology::render(&Settings {
+            topology: self.topology,
+            network: self.network.prefix(),
+            directory: &directory,
+            scratch: &scratch.0,
+            programs: &programs,
+            zipkin_jar: if wants("zipkin") {
+                programs::zipkin_jar()?
+            } else {
+                PathBuf::new()
+            },
+            scrypt: self.scrypt,
+            parts: self.parts.as_deref(),
+        })
+        .await?;
+        network::ensure_free(
+            parts
+                .iter()
+                .flat_map(|part| part.listens.iter().map(String::as_str)),
+        )?;
+
+        if parts.iter().any(|part| part.unprivileged) {
+            let password = scratch.0.join("password");
+            fs::copy(keys.join("postgres-password"), &password)?;
+            process::give_to_unprivileged(&[&scratch.0, &password])?;
+        }
+        fs::create_dir_all(directory.join("logs"))?;
+        fs::create_dir_all(directory.join("data"))?;
+        for part in &parts {
+            let folder = directory.join("parts").join(&part.name);
+            fs::create_dir_all(&folder)?;
+            for (name, text) in &part.files {
+                let file = folder.join(name);
+                fs::create_dir_all(file.parent().unwrap_or(&folder))?;
+                fs::write(&file, text)
+                    .with_context(|| format!("cannot write {}", file.display()))?;
+            }
+        }
+        Ok(Prepared {
+            directory,
+            ca,
+            parts,
+            scratch,
+            _network: self.network,
+        })
+    }
+}
+
+/// A temporary folder outside the state directory, which an unprivileged user may not be able to reach.
+#[derive(Debug)]
+pub(crate) struct Scratch(pub PathBuf);
+
+impl Scratch {
+    fn make() -> Result<Self> {
+        let unique = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)?
+            .as_nanos();
+        let path = std::env::temp_dir().join(format!("authstack-{}-{unique}", std::process::id()));
+        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
