@@ -91,7 +91,9 @@ fn program(name: &str) -> PathBuf {
         .iter()
         .map(|folder| folder.join(name))
         .find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("{name} not found: install PostgreSQL"))
+    found.unwrap_or_else(|| {
+        panic!("there is no {name} on this machine: `apt-get install postgresql`, or `./dev install`")
+    })
 }
 
 /// PostgreSQL refuses to run as root.
@@ -117,7 +119,6 @@ fn ready(node: &Node) -> bool {
 }
 
 #[test]
-#[ignore = "needs PostgreSQL"]
 fn three_nodes_start_at_once_on_an_empty_database_and_share_it() {
     let postgres = Postgres::start();
     let nodes = [postgres.node(), postgres.node(), postgres.node()];
@@ -141,7 +142,6 @@ fn three_nodes_start_at_once_on_an_empty_database_and_share_it() {
 }
 
 #[test]
-#[ignore = "needs PostgreSQL"]
 fn of_many_sign_ups_with_one_email_on_two_nodes_one_gets_the_account() {
     let postgres = Postgres::start();
     let nodes = [postgres.node(), postgres.node()];
@@ -168,7 +168,6 @@ fn of_many_sign_ups_with_one_email_on_two_nodes_one_gets_the_account() {
 }
 
 #[test]
-#[ignore = "needs PostgreSQL"]
 fn a_database_that_goes_away_and_comes_back_costs_no_restart() {
     let mut postgres = Postgres::start();
     let node = postgres.node();
