@@ -4,6 +4,7 @@ mod bad_input;
 mod command;
 mod durability;
 mod failover;
+mod graphql_over_http;
 mod monitoring;
 mod secrets;
 mod sign_up_and_log_in;
