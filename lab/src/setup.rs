@@ -1,6 +1,11 @@
 //! What must be there before the first process starts: keys, addresses, and every configuration as a file.
 
-use std::{fs, path::PathBuf};
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result};
 
@@ -53,7 +58,9 @@ impl Setup {
         let programs = programs::find(&["setpriv", "nix-instantiate", "auth-core"])?;
         let keys = directory.join("keys");
         let ca = keys::prepare(&keys, &format!("{}.1", self.network.prefix()))?;
-        let scratch = Scratch::make()?;
+        let data = directory.join("data");
+        fs::create_dir_all(&data)?;
+        let scratch = Scratch::make(&data)?;
         let wants = |name: &str| {
             self.parts
                 .as_ref()
@@ -86,7 +93,6 @@ impl Setup {
             process::give_to_unprivileged(&[&scratch.0, &password])?;
         }
         fs::create_dir_all(directory.join("logs"))?;
-        fs::create_dir_all(directory.join("data"))?;
         for part in &parts {
             let folder = directory.join("parts").join(&part.name);
             fs::create_dir_all(&folder)?;
@@ -112,12 +118,17 @@ impl Setup {
 pub(crate) struct Scratch(pub PathBuf);
 
 impl Scratch {
-    fn make() -> Result<Self> {
-        let unique = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)?
-            .as_nanos();
-        let path = std::env::temp_dir().join(format!("authstack-{}-{unique}", std::process::id()));
+    /// Makes it, and a link to it in `data`, by which the next start finds what a killed lab could not remove.
+    fn make(data: &Path) -> Result<Self> {
+        let link = data.join("scratch");
+        if let Ok(old) = fs::read_link(&link) {
+            let _ = fs::remove_dir_all(old);
+            fs::remove_file(&link)?;
+        }
+        let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+        let path = env::temp_dir().join(format!("authstack-{}-{unique}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        symlink(&path, &link)?;
         Ok(Self(path))
     }
 }
