@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod password;
 pub mod server;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;
 pub mod tokens;
 pub mod zipkin;
@@ -110,10 +111,7 @@ pub async fn serve(
         );
     }
     let store = app.accounts.store.clone();
-    let coming_up = tokio::spawn({
-        let store = store.clone();
-        async move { store.bring_up().await }
-    });
+    let coming_up = tokio::spawn(systemd::start(store.clone()));
     server::run(
         app,
         listener,

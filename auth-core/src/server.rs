@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{App, http};
+use crate::{App, http, systemd};
 
 /// How long a client may take to send its head, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,6 +38,7 @@ pub async fn run(
         () = shutdown => {}
     }
     app.draining.store(true, Ordering::Release);
+    systemd::stopping();
     tracing::info!(seconds = drain.as_secs(), "draining");
     tokio::select! {
         () = accept(&app, &listener, &connections) => {}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, Result};
 
 use super::{Caller, Session, shown};
-use crate::accounts::Accounts;
+use crate::accounts::{self, Accounts};
+use crate::error::AuthError;
 use crate::password::Password;
 
 /// The root of all mutations.
@@ -53,12 +54,25 @@ impl Mutation {
         let caller = context.data_unchecked::<Caller>();
         let session = accounts
             .log_in(&email, Password::new(password), caller.bearer.as_deref())
-            .await
-            .map_err(shown)?;
+            .await;
+        tell_gateway(context, &session);
+        let session = session.map_err(shown)?;
         Ok(Session::new(
             session,
             "Logged in.",
             accounts.keys.lifetime(),
         ))
     }
+}
+
+/// Names the outcome of a credential check in a header.
+///
+/// The gateway counts failures for each client by it, whatever the client wrote into its query, and strips it.
+fn tell_gateway(context: &Context<'_>, checked: &Result<accounts::Session, AuthError>) {
+    let outcome = match checked {
+        Ok(accounts::Session::New { .. }) => "login-ok",
+        Err(AuthError::InvalidCredentials) => "login-failed",
+        _ => return,
+    };
+    context.insert_http_header("x-auth-outcome", outcome);
 }

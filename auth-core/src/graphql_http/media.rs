@@ -102,6 +102,7 @@ impl Media {
         answer
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type()));
+        answer.headers_mut().extend(response.http_headers);
         (answer, outcome)
     }
 }

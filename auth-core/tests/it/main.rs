@@ -10,6 +10,7 @@ mod postgres;
 mod process;
 mod sessions;
 mod shutdown;
+mod systemd;
 mod telemetry;
 mod tokens;
 mod transport;

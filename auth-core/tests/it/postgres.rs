@@ -92,7 +92,9 @@ fn program(name: &str) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|path| path.exists());
     found.unwrap_or_else(|| {
-        panic!("there is no {name} on this machine: `apt-get install postgresql`, or `./dev install`")
+        panic!(
+            "there is no {name} on this machine: `apt-get install postgresql`, or `./dev install`"
+        )
     })
 }
 

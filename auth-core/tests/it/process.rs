@@ -20,7 +20,15 @@ pub struct Process {
 
 impl Process {
     pub fn start(settings: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let process = Self::spawn(tempfile::tempdir().unwrap(), settings, &[]);
+        wait_until("ready", || {
+            ureq::get(format!("{}/readyz", process.url)).call().is_ok()
+        });
+        process
+    }
+
+    /// Starts in a folder with some variables set, and returns as soon as the listener is up.
+    pub fn spawn(dir: TempDir, settings: &[&str], env: &[(&str, &str)]) -> Self {
         key_pair(dir.path(), "key");
         let mut command = Command::new(env!("CARGO_BIN_EXE_auth-core"));
         command.args([
@@ -43,6 +51,7 @@ impl Process {
         }
         let mut child = command
             .env_clear()
+            .envs(env.iter().copied())
             .current_dir(dir.path())
             .stderr(Stdio::piped())
             .spawn()
@@ -62,16 +71,12 @@ impl Process {
                 }
             }
         });
-        let process = Self {
+        Self {
             url: format!("http://{address}"),
             log,
             child,
             _dir: dir,
-        };
-        wait_until("ready", || {
-            ureq::get(format!("{}/readyz", process.url)).call().is_ok()
-        });
-        process
+        }
     }
 
     pub fn get(&self, path: &str) -> ureq::http::Response<ureq::Body> {

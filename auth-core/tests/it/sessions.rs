@@ -3,7 +3,7 @@
 use insta::assert_json_snapshot;
 use serde_json::json;
 
-use crate::node::{EMAIL, Node, PASSWORD, code, steady};
+use crate::node::{EMAIL, Node, PASSWORD, code, log_in, sign_up, steady};
 
 #[test]
 fn a_sign_up_answers_with_a_session() {
@@ -99,6 +99,47 @@ fn a_log_in_with_a_bad_authorization_header_is_an_ordinary_log_in() {
             "{header}: {answer}"
         );
     }
+}
+
+#[test]
+fn the_gateway_is_told_how_a_credential_check_went_however_the_query_is_written() {
+    let node = Node::start();
+    let signed_up = node.sign_up(EMAIL, PASSWORD);
+    let bearer = format!(
+        "Bearer {}",
+        signed_up["data"]["signUp"]["accessToken"].as_str().unwrap()
+    );
+    let told = |headers: &[(&str, &str)], query: &str, email: &str, password: &str| {
+        let variables = json!({ "email": email, "password": password });
+        let body = json!({ "query": query, "variables": variables }).to_string();
+        node.post(headers, body).header("x-auth-outcome").to_owned()
+    };
+    let plain = log_in();
+    let hidden = plain.replace("logIn(", "__typename m: __typename me: logIn(");
+    for query in [&plain, &hidden] {
+        assert_eq!(told(&[], query, EMAIL, PASSWORD), "login-ok");
+        assert_eq!(
+            told(&[], query, EMAIL, "wrong horse battery"),
+            "login-failed"
+        );
+        assert_eq!(
+            told(&[], query, "bob@example.com", PASSWORD),
+            "login-failed"
+        );
+        assert_eq!(told(&[], query, "not an e-mail", ""), "login-failed");
+        let logged_in = [("authorization", bearer.as_str())];
+        assert_eq!(
+            told(&logged_in, query, EMAIL, "wrong horse battery"),
+            "",
+            "nothing was checked"
+        );
+    }
+    assert_eq!(told(&[], &sign_up(), "cy@example.com", PASSWORD), "");
+    assert_eq!(
+        told(&[], "{ me { id } }", "", ""),
+        "",
+        "no credentials, no outcome"
+    );
 }
 
 #[test]
