@@ -10,6 +10,7 @@ let
     failover = ./failover.nix;
     hardening = ./hardening.nix;
     login = ./login.nix;
+    observability = ./observability.nix;
     rate-limit = ./rate-limit.nix;
     single-node = ./single-node.nix;
     tls = ./tls.nix;

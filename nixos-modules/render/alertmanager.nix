@@ -4,12 +4,15 @@
   receivers ? [ { name = "page"; } ],
   # How long alerts that belong together are collected before the first notice.
   groupWait ? "10s",
+  # How long it takes at least until news of them, such as their end, follow.
+  groupInterval ? "5m",
 }:
 {
   route = {
     receiver = (builtins.head receivers).name;
     group_by = [ "alertname" ];
     group_wait = groupWait;
+    group_interval = groupInterval;
   };
   inherit receivers;
 }

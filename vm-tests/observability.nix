@@ -1,0 +1,104 @@
+# Who runs the stack sees what it does: every part is measured, an outage is told and its end too, a request can be followed
+# from the gateway into the core, and the dashboard shows something in every panel.
+{ lib, ... }:
+let
+  dashboard = import ../nixos-modules/render/dashboard.nix;
+  queries = map (target: builtins.replaceStrings [ "$__rate_interval" ] [ "1m" ] target.expr) (
+    lib.concatMap (panel: panel.targets) dashboard.panels
+  );
+in
+{
+  machines = [
+    "gateway"
+    "core1"
+    "core2"
+    "database"
+    "monitor"
+    "client"
+  ];
+  memory.monitor = 2048;
+
+  settings.monitor =
+    { config, pkgs, ... }:
+    {
+      # No patience in tests.
+      services.prometheus.alertmanager.configuration = lib.mkForce (
+        import ../nixos-modules/render/alertmanager.nix {
+          inherit (config.services.authstack.monitoring) receivers;
+          groupWait = "1s";
+          groupInterval = "1s";
+        }
+      );
+      services.authstack.monitoring.receivers = [
+        {
+          name = "listener";
+          webhook_configs = [ { url = "http://127.0.0.1:5001/"; } ];
+        }
+      ];
+      # Writes down what a receiver of alerts is told.
+      systemd.services.listener = {
+        wantedBy = [ "multi-user.target" ];
+        script = "exec ${pkgs.python3}/bin/python3 ${./listener.py}";
+      };
+    };
+
+  testScript = ''
+    start_all()
+    trust(client, gateway)
+    for unit in ["prometheus", "alertmanager", "zipkin", "grafana", "listener"]:
+        monitor.wait_for_unit(f"{unit}.service")
+
+
+    def ask(query):
+        """Prometheus' answer: a list of series."""
+        answer = monitor.succeed(f"curl --silent --data-urlencode {shlex.quote('query=' + query)} http://127.0.0.1:9090/api/v1/query")
+        return json.loads(answer)["data"]["result"]
+
+
+    def wait_for(what, condition, seconds=90):
+        def check(_):
+            return bool(condition())
+
+        with monitor.nested(f"waiting until {what}"):
+            retry(check, seconds)
+
+
+    with subtest("every part is measured"):
+        wait_for("all targets are up", lambda: len(ask("up == 1")) == 11)
+        t.assertEqual(ask("up == 0"), [])
+        jobs = {(series["metric"]["job"], series["metric"]["node"]) for series in ask("up")}
+        t.assertEqual(
+            jobs,
+            {("auth-core", "core1"), ("auth-core", "core2"), ("gateway", "gateway")}
+            | {("node-exporter", node) for node in ["core1", "core2", "database", "gateway", "monitor"]}
+            | {(job, "monitor") for job in ["alertmanager", "prometheus", "zipkin"]},
+        )
+
+    with subtest("a request is one trace, from the gateway to the core"):
+        answer = sign_up(client, "ada@example.org")
+        t.assertNotIn("errors", answer)
+        _, headers, _ = graphql(client, "{ __typename }")
+        trace = headers["x-trace-id"]
+        found = f"curl --silent --fail http://$(sed -n 's/.*ip=\\([0-9.]*\\).*/\\1/p' /etc/systemd/system/zipkin.service | head -n 1):9411/api/v2/trace/{trace}"
+        spans = json.loads(monitor.wait_until_succeeds(found, timeout=60))
+        t.assertIn(headers["x-served-by"], {span["tags"].get("node") for span in spans})
+        gateway.succeed(f"journalctl --unit=haproxy --no-pager | grep {trace}")
+
+    with subtest("every panel of the dashboard shows something"):
+        begin_load(client, seconds=20)
+        for query in json.loads(r"""${builtins.toJSON queries}"""):
+            wait_for(f"there is data for {query}", lambda: ask(query))
+        end_load(client)
+
+    with subtest("a core's end is told, and its return"):
+        told = "cat /tmp/alerts"
+        core1.succeed("systemctl stop auth-core.service")
+        monitor.wait_until_succeeds(f"{told} | grep -E 'firing NodeOutOfRotation.* core1'", timeout=180)
+        monitor.succeed("curl --silent --fail http://127.0.0.1:9093/api/v2/alerts | grep -q NodeOutOfRotation")
+        core1.succeed("systemctl start auth-core.service")
+        monitor.wait_until_succeeds(f"{told} | grep -E 'resolved NodeOutOfRotation.* core1'", timeout=120)
+
+    with subtest("Grafana answers, and has its files"):
+        monitor.succeed("curl --silent --fail http://127.0.0.1:3000/api/health")
+  '';
+}
