@@ -60,8 +60,18 @@ let
         ) workspace.members
       )
       + "/Cargo.lock";
-    cargoBuildFlags = [ "--package=${crate}" ];
-    cargoTestFlags = [ "--package=${crate}" ];
+    # Not buildRustPackage's own phases: they give the compiler of one phase an environment that the other lacks, and each
+    # builds again what the other built.
+    buildPhase = ''
+      runHook preBuild
+      cargo build --release --frozen --jobs $NIX_BUILD_CORES --package ${crate}
+      runHook postBuild
+    '';
+    checkPhase = ''
+      runHook preCheck
+      cargo test --release --frozen --jobs $NIX_BUILD_CORES --package ${crate}
+      runHook postCheck
+    '';
   };
 
   dependencies = rustPlatform.buildRustPackage (
@@ -93,7 +103,7 @@ rustPlatform.buildRustPackage (
     '';
     installPhase = ''
       runHook preInstall
-      install -D -t $out/bin "target/$(rustc -vV | sed -n 's/^host: //p')/release/${program}"
+      install -D -t $out/bin target/release/${program}
       runHook postInstall
     '';
     # Messages of panics name the dependencies' sources, which nobody needs on a server.
