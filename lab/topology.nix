@@ -82,7 +82,7 @@ let
           { url = "sqlite:${directory}/data/auth.db"; };
       tokens = {
         issuer = gateway.url;
-        signing_key_file = "${directory}/keys/signing-key.pem";
+        key_directory = "${directory}/keys/ring";
       };
       password = if lab.scrypt == null then { } else { inherit (lab) scrypt; };
       log.format = "json";

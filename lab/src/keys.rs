@@ -20,16 +20,17 @@ use rcgen::{
 /// # Errors
 /// When a file can't be written or an existing one can't be read.
 pub fn prepare(folder: &Path, gateway_address: &str) -> Result<PathBuf> {
+    let ring = folder.join("ring");
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
+        .create(&ring)
+        .with_context(|| format!("cannot make {}", ring.display()))?;
 
     let ca_key = KeyPair::from_pem(&kept(&folder.join("ca-key.pem"), new_key)?)?;
     let ca = folder.join("ca.pem");
     kept(&ca, || Ok(ca_params().self_signed(&ca_key)?.pem()))?;
-    kept(&folder.join("signing-key.pem"), new_key)?;
+    kept(&ring.join("signing-key.pem"), new_key)?;
     kept(&folder.join("postgres-password"), random_password)?;
 
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;

@@ -263,7 +263,12 @@ fn print_ready(stack: &Stack, topology: TopologyName, took: Duration) {
         }
     }
     let gateway = stack.part("gateway").map_or("", |part| part.url.as_str());
-    let ca = stack.ca().display();
+    let here = std::env::current_dir().unwrap_or_default();
+    let ca = stack
+        .ca()
+        .strip_prefix(here)
+        .unwrap_or(stack.ca())
+        .display();
     println!("\nSign up, then log in:\n");
     for mutation in ["signUp", "logIn"] {
         println!(

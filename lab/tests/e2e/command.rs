@@ -193,8 +193,12 @@ fn killing_the_lab_itself_takes_every_part_with_it() {
 fn a_part_that_dies_while_starting_is_named_with_the_end_of_its_log() {
     let state = TempDir::with_prefix("authstack-test-").unwrap();
     // A database that is none: the node cannot start on it.
-    fs::create_dir_all(state.path().join("keys")).unwrap();
-    fs::write(state.path().join("keys/signing-key.pem"), "this is no key").unwrap();
+    fs::create_dir_all(state.path().join("keys/ring")).unwrap();
+    fs::write(
+        state.path().join("keys/ring/signing-key.pem"),
+        "this is no key",
+    )
+    .unwrap();
     let up = lab(state.path(), &["up"]);
     assert!(!up.status.success());
     let said = text(&up);

@@ -51,7 +51,7 @@ async fn no_secret_appears_in_a_log() {
             "token's signature".to_owned(),
             token.rsplit('.').next().unwrap().to_owned(),
         ),
-        private("signing-key.pem"),
+        private("ring/signing-key.pem"),
         private("ca-key.pem"),
         private("postgres-password"),
     ];
