@@ -29,9 +29,9 @@ let
           (test.settings.${machine} or { })
         ]
         ++ lib.optional (backend == "nodes") { virtualisation.memorySize = test.memory.${machine} or 1024; };
-      }) (topology.machinesOf test.machines);
+      }) (topology.machinesOf { names = test.machines; });
       testScript = ''
-        DOMAIN = "${topology.domain}"
+        ${topology.namesInScripts { names = test.machines; }}
         ${builtins.readFile ./helpers.py}
         ${test.testScript}
       '';

@@ -3,18 +3,18 @@
 let
   domain = "auth.example.org";
 
-  roles = {
-    gateway = [ "gateway" ];
-    core1 = [ "core" ];
-    core2 = [ "core" ];
-    monitor = [ "monitor" ];
-    single = [
+  ourFleet = {
+    gateway.roles = [ "gateway" ];
+    core1.roles = [ "core" ];
+    core2.roles = [ "core" ];
+    monitor.roles = [ "monitor" ];
+    single.roles = [
       "core"
       "gateway"
       "monitor"
     ];
     # Only watched.
-    database = [ ];
+    database.roles = [ ];
   };
 
   # Keys that come from outside in real life. Nothing that these tests protect.
@@ -27,15 +27,6 @@ let
     '';
 
   machines = {
-    gateway = { };
-
-    core1 = core;
-    core2 = core;
-
-    monitor = { };
-
-    single = { };
-
     database =
       { pkgs, ... }:
       {
@@ -59,66 +50,86 @@ let
           pkgs.curl
           pkgs.netcat
           pkgs.openssl
-          pkgs.authstack.loadtests
+          (pkgs.callPackage ../loadtests/package.nix { })
         ];
       };
   };
 
-  core =
+  # A core that shares its accounts with others shares its keys, too.
+  sharing =
     { pkgs, ... }:
     {
       environment.etc."throwaway-secrets".source = throwawaySecrets pkgs;
-      services.authstack.auth-core.keys.signingFile = "/etc/throwaway-secrets/signing-key.pem";
+      services.authstack.auth-core = {
+        keys.signingFile = lib.mkForce "/etc/throwaway-secrets/signing-key.pem";
+        database.passwordFile = lib.mkForce "/etc/throwaway-secrets/database-password";
+      };
     };
 in
 {
   inherit domain;
 
-  # { MACHINE = NixOS module; } of the named machines.
+  # { MACHINE = NixOS module; } of the named machines, those of the fleet with their entries in `nodes`.
   machinesOf =
-    names:
+    {
+      names,
+      fleet ? ourFleet,
+      modules ? [ ],
+    }:
     let
+      nodes = lib.filterAttrs (name: _: lib.elem name names) fleet;
       # As the test framework numbers them.
       number = name: 1 + lib.lists.findFirstIndex (other: other == name) null (lib.sort lib.lessThan names);
       address = name: "192.168.1.${toString (number name)}";
-      front = if lib.elem "single" names then "single" else "gateway";
+      front = lib.head (lib.attrNames (lib.filterAttrs (_: node: lib.elem "gateway" node.roles) nodes));
       withDatabase = lib.elem "database" names;
-      common = name: {
-        imports = [ ../nixos-modules ];
-        networking.extraHosts = "${address front} ${domain}";
-        services.authstack = lib.mkIf (roles ? ${name}) {
-          inherit domain;
+      inFleet = name: {
+        imports = [ ../nixos-modules ] ++ modules ++ lib.optional (withDatabase && lib.elem "core" nodes.${name}.roles) sharing;
+        services.authstack = {
+          domain = lib.mkForce domain;
+          host = name;
           openFirewall = true;
-          nodes = lib.genAttrs (lib.filter (name: roles ? ${name}) names) (name: {
-            address = address name;
-            roles = roles.${name};
-          });
+          nodes = lib.mkForce (lib.mapAttrs (name: node: node // { address = address name; }) nodes);
           auth-core = {
             # A cheap hash: these tests are not about its cost.
-            settings.password.scrypt = {
+            settings.password.scrypt = lib.mkForce {
               log_n = 10;
               r = 8;
               p = 1;
             };
-            settings.drain_seconds = 2;
+            settings.drain_seconds = lib.mkDefault 2;
             database = lib.mkIf withDatabase {
-              type = "postgresql";
-              url = "postgres://auth-core@${address "database"}:5432/auth-core";
-              passwordFile = "/etc/throwaway-secrets/database-password";
+              type = lib.mkForce "postgresql";
+              url = lib.mkForce "postgres://auth-core@${address "database"}:5432/auth-core";
             };
           };
           gateway = {
-            tls.source = "internal-ca";
+            tls.source = lib.mkForce "internal-ca";
+            tls.file = lib.mkForce null;
             openFirewall = true;
           };
-          monitoring.scrapeInterval = "1s";
+          monitoring.scrapeInterval = lib.mkForce "1s";
         };
       };
     in
     lib.genAttrs names (name: {
-      imports = [
-        (common name)
-        machines.${name}
-      ];
+      imports = lib.optional (nodes ? ${name}) (inFleet name) ++ [ machines.${name} or { } ];
+      networking.extraHosts = "${address front} ${domain}";
     });
+
+  # Lines of Python that give the machines the names by which scripts know them.
+  namesInScripts =
+    {
+      names,
+      fleet ? ourFleet,
+    }:
+    let
+      known = lib.filterAttrs (name: _: lib.elem name names) fleet;
+      variables = role: map (lib.replaceStrings [ "-" ] [ "_" ]) (lib.attrNames (lib.filterAttrs (_: node: lib.elem role node.roles) known));
+    in
+    ''
+      DOMAIN = "${domain}"
+      front = ${lib.head (variables "gateway")}
+      cores = [${lib.concatStringsSep ", " (variables "core")}]
+    '';
 }
