@@ -23,8 +23,27 @@
       overlays.default = import ./nix/overlay.nix;
 
       packages = forEachSystem (pkgs: {
-        inherit (pkgs.authstack) auth-core loadtests zipkin-server;
+        inherit (pkgs.authstack)
+          auth-core
+          lab
+          loadtests
+          options-doc
+          zipkin-server
+          ;
         default = pkgs.authstack.auth-core;
+      });
+
+      apps = forEachSystem (pkgs: {
+        lab = {
+          type = "app";
+          program = lib.getExe pkgs.authstack.lab;
+          meta.description = "Run the whole stack on this machine";
+        };
+        authload = {
+          type = "app";
+          program = lib.getExe pkgs.authstack.loadtests;
+          meta.description = "Put load on a service, and judge it";
+        };
       });
 
       nixosModules = {
@@ -34,8 +53,52 @@
         monitoring = ./nixos-modules/monitoring.nix;
       };
 
+      lib.testStack = import ./vm-tests/stack.nix;
+
+      templates.default = {
+        path = ./templates/server;
+        description = "A server that runs authstack, and a test of it";
+      };
+
+      devShells = forEachSystem (pkgs: {
+        default = pkgs.mkShell {
+          packages = [
+            pkgs.cargo
+            pkgs.clippy
+            pkgs.grafana
+            pkgs.haproxy
+            pkgs.jre_headless
+            pkgs.postgresql
+            pkgs.prometheus
+            pkgs.prometheus-alertmanager
+            pkgs.prometheus-node-exporter
+            pkgs.rustc
+            pkgs.rustfmt
+          ];
+        };
+      });
+
+      formatter = forEachSystem (pkgs: pkgs.nixfmt-tree);
+
       checks = forEachSystem (
-        pkgs: import ./nixos-modules/tests { inherit pkgs; } // import ./vm-tests { inherit pkgs; }
+        pkgs:
+        import ./nixos-modules/tests { inherit pkgs; }
+        // import ./vm-tests { inherit pkgs; }
+        // {
+          inherit (pkgs.authstack) auth-core loadtests lab;
+          examples = import ./examples/check.nix { inherit pkgs; };
+          options-doc = pkgs.runCommand "options-doc-check" { } ''
+            if ! diff -u ${./docs/reference/options.md} ${pkgs.authstack.options-doc}; then
+              echo 'The reference is not what the modules say: cp $(nix build --print-out-paths .#options-doc) docs/reference/options.md' >&2
+              exit 1
+            fi
+            touch $out
+          '';
+        }
+        # The template's fleet, tested as its user would test it.
+        // lib.mapAttrs' (name: lib.nameValuePair "template-${name}") (
+          self.lib.testStack (import ./templates/server/fleet.nix // { inherit pkgs; })
+        )
       );
     };
 }

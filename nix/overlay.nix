@@ -3,6 +3,8 @@ final: _: {
   authstack = {
     auth-core = final.callPackage ../auth-core/package.nix { };
     loadtests = final.callPackage ../loadtests/package.nix { };
+    lab = final.callPackage ../lab/package.nix { };
     zipkin-server = final.callPackage ./zipkin-server.nix { };
+    options-doc = import ../nixos-modules/options-doc.nix { pkgs = final; };
   };
 }

@@ -11,6 +11,8 @@
   program ? crate,
   # Members of the workspace that it needs, besides itself.
   members ? [ ],
+  # Which of its tests can run without anything around them.
+  tests ? [ ],
   meta,
 }:
 let
@@ -69,7 +71,7 @@ let
     '';
     checkPhase = ''
       runHook preCheck
-      cargo test --release --frozen --jobs $NIX_BUILD_CORES --package ${crate}
+      cargo test --release --frozen --jobs $NIX_BUILD_CORES --package ${crate} ${toString tests}
       runHook postCheck
     '';
   };

@@ -28,7 +28,7 @@ let
   }
   // lib.listToAttrs (
     lib.imap0 (
-      index: file: lib.nameValuePair "verification-key-${toString index}" (toString file)
+      index: file: lib.nameValuePair "verification-key-${toString index}" "${file}"
     ) cfg.keys.verificationFiles
   );
 

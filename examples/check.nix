@@ -1,0 +1,58 @@
+# Every example is a system that NixOS accepts, and what is ours of it builds.
+{ pkgs }:
+let
+  inherit (pkgs) lib;
+  hosts = {
+    auth1 = ./single-node.nix;
+  }
+  // lib.genAttrs [
+    "gate1"
+    "gate2"
+    "core1"
+    "core2"
+    "core3"
+    "watch"
+    "data"
+  ] (_: ./cluster.nix);
+
+  built =
+    name: example:
+    let
+      config =
+        (pkgs.nixos [
+          ../nixos-modules
+          example
+          {
+            networking.hostName = name;
+            # The examples leave out the disks and the boot loader.
+            boot.isContainer = true;
+            system.stateVersion = "26.05";
+          }
+        ]).config;
+      refused = lib.filter (entry: !entry.assertion) config.assertions;
+      ours = lib.filter (unit: config.systemd.units ? ${unit}) [
+        "auth-core.service"
+        "authstack-signing-key.service"
+        "haproxy.service"
+        "prometheus.service"
+        "alertmanager.service"
+        "zipkin.service"
+        "keepalived.service"
+      ];
+    in
+    if refused != [ ] then
+      throw "examples: ${name} is refused: ${(lib.head refused).message}"
+    else
+      pkgs.linkFarm "example-${name}" (
+        map (unit: {
+          name = unit;
+          path = config.systemd.units.${unit}.unit;
+        }) ours
+      );
+in
+pkgs.linkFarm "examples" (
+  lib.mapAttrsToList (name: example: {
+    inherit name;
+    path = built name example;
+  }) hosts
+)

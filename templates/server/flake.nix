@@ -1,0 +1,35 @@
+{
+  inputs.authstack.url = "github:authstack/authstack";
+  inputs.nixpkgs.follows = "authstack/nixpkgs";
+
+  outputs =
+    { nixpkgs, authstack, ... }:
+    let
+      system = "x86_64-linux";
+      fleet = import ./fleet.nix;
+      server =
+        name:
+        nixpkgs.lib.nixosSystem {
+          inherit system;
+          modules = [
+            authstack.nixosModules.default
+            ./server.nix
+            {
+              networking.hostName = name;
+              services.authstack = { inherit (fleet) nodes; };
+            }
+            # What `nixos-generate-config` made on the host.
+            ./hardware/${name}.nix
+          ];
+        };
+    in
+    {
+      nixosConfigurations = builtins.mapAttrs (name: _: server name) fleet.nodes;
+
+      # `nix flake check` runs these machines, and breaks them.
+      checks.${system} = authstack.lib.testStack {
+        pkgs = nixpkgs.legacyPackages.${system};
+        inherit (fleet) nodes scenarios;
+      };
+    };
+}

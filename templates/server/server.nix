@@ -1,0 +1,21 @@
+# What all servers have in common.
+{
+  security.acme.acceptTerms = true;
+  security.acme.defaults.email = "operator@example.org";
+
+  services.authstack = {
+    domain = "auth.example.org";
+    openFirewall = true;
+    gateway.openFirewall = true;
+
+    auth-core = {
+      # Make it once, with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`, and bring it to every core.
+      keys.signingFile = "/var/lib/secrets/signing-key.pem";
+      database = {
+        type = "postgresql";
+        url = "postgres://auth-core@10.0.0.5:5432/auth-core";
+        passwordFile = "/var/lib/secrets/database-password";
+      };
+    };
+  };
+}
