@@ -11,7 +11,7 @@ use crate::hash_pool::HashPool;
 use crate::idempotency::IdempotencyKey;
 use crate::password::Password;
 use crate::store::{Account, Store, StoreError};
-use crate::tokens::{Claims, KeyRing, TokenError};
+use crate::tokens::{Claims, Keys, TokenError};
 
 /// The role of a new account.
 const ROLE: &str = "user";
@@ -23,7 +23,7 @@ pub struct Accounts {
     /// Where passwords are hashed.
     pub hashes: HashPool,
     /// What signs and verifies tokens.
-    pub keys: KeyRing,
+    pub keys: Keys,
     /// Fewest code points of a new password.
     pub min_password_length: usize,
 }
@@ -100,7 +100,7 @@ impl Accounts {
         password: Password,
         bearer: Option<&str>,
     ) -> Result<Session, AuthError> {
-        if let Some(Ok(claims)) = bearer.map(|token| self.keys.verify(token)) {
+        if let Some(Ok(claims)) = bearer.map(|token| self.keys.current().verify(token)) {
             return Ok(Session::AlreadyLoggedIn(claims.into()));
         }
         // No account can have these, so refusing them at once tells nothing.
@@ -127,7 +127,11 @@ impl Accounts {
     /// # Errors
     /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn me(&self, bearer: Option<&str>) -> Result<Option<Identity>, AuthError> {
-        let claims = match self.keys.verify(bearer.ok_or(AuthError::Unauthenticated)?) {
+        let claims = match self
+            .keys
+            .current()
+            .verify(bearer.ok_or(AuthError::Unauthenticated)?)
+        {
             Ok(claims) => claims,
             Err(TokenError::Expired) => return Err(AuthError::TokenExpired),
             Err(TokenError::Invalid) => return Err(AuthError::Unauthenticated),
@@ -159,6 +163,7 @@ impl Accounts {
     fn session(&self, identity: Identity) -> Result<Session, AuthError> {
         let access_token = self
             .keys
+            .current()
             .issue(&identity.id, &identity.email, &identity.role, now())
             .map_err(|error| AuthError::Internal(error.into()))?;
         Ok(Session::New {
@@ -189,7 +194,7 @@ impl From<Claims> for Identity {
 }
 
 /// Seconds since 1970.
-fn now() -> u64 {
+pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

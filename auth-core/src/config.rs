@@ -20,13 +20,13 @@ use crate::password::{self, Hasher};
 #[derive(Debug, Default, Args)]
 pub struct ConfigArgs {
     /// TOML file with the configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Address to listen on; the same as --set listen=ADDR
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
-    /// Override one key, for instance --set database.url=sqlite:auth.db; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    /// Override one key, as in --set log.level=debug; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", global = true)]
     pub set: Vec<String>,
 }
 
@@ -99,10 +99,10 @@ pub struct Tokens {
     pub audience: String,
     /// How long an access token is good, in seconds.
     pub access_token_seconds: u64,
-    /// PKCS#8 PEM file with the EC P-256 key that signs. Required; empty means not given.
-    pub signing_key_file: PathBuf,
-    /// SPKI PEM files with public keys that are accepted and published beside the signing key's own.
-    pub verification_key_files: Vec<PathBuf>,
+    /// Directory with the keys, one `KID.pem` each; see `auth-core keys`. Required; empty means not given.
+    pub key_directory: PathBuf,
+    /// Make the first key (ES256) on start if the directory has none, and the directory if there is none.
+    pub generate_first_key: bool,
 }
 
 impl Default for Tokens {
@@ -111,8 +111,8 @@ impl Default for Tokens {
             issuer: "authstack".to_owned(),
             audience: "authstack".to_owned(),
             access_token_seconds: 900,
-            signing_key_file: PathBuf::new(),
-            verification_key_files: Vec::new(),
+            key_directory: PathBuf::new(),
+            generate_first_key: false,
         }
     }
 }

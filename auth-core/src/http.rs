@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::keys::PUBLISHED_MAX_AGE;
 use crate::{App, graphql_http};
 
 /// A whole answer.
@@ -55,8 +56,22 @@ pub async fn route(app: Arc<App>, request: Request<Incoming>) -> Answer {
         "/healthz" => status(StatusCode::OK, "alive"),
         "/readyz" => ready(&app).await,
         "/metrics" => answer(StatusCode::OK, PROMETHEUS, app.metrics.text()),
-        _ => answer(StatusCode::OK, JSON, app.accounts.keys.jwks().to_owned()),
+        _ => public_keys(&app),
     }
+}
+
+/// The keys that verify tokens, which others may keep for a while (RFC 7517).
+fn public_keys(app: &App) -> Answer {
+    let mut answer = answer(
+        StatusCode::OK,
+        JSON,
+        app.accounts.keys.current().jwks().to_owned(),
+    );
+    let cached = HeaderValue::try_from(format!("public, max-age={PUBLISHED_MAX_AGE}"));
+    answer
+        .headers_mut()
+        .extend(cached.map(|value| (CACHE_CONTROL, value)));
+    answer
 }
 
 /// Able to serve: the database answers and nobody asked us to stop.

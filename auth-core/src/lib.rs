@@ -13,6 +13,7 @@ pub mod graphql_http;
 pub mod hash_pool;
 pub mod http;
 pub mod idempotency;
+pub mod keys;
 pub mod metrics;
 pub mod password;
 pub mod server;
@@ -33,7 +34,7 @@ use crate::config::{Config, ConfigError};
 use crate::hash_pool::HashPool;
 use crate::metrics::Metrics;
 use crate::store::{Source, Store};
-use crate::tokens::KeyRing;
+use crate::tokens::{KeyRing, Keys};
 use crate::zipkin::Zipkin;
 
 /// What a request can reach.
@@ -48,6 +49,7 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Set when the node is told to stop: it still serves, but wants no more work.
     pub draining: AtomicBool,
+    drain: Duration,
 }
 
 impl App {
@@ -58,7 +60,7 @@ impl App {
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let hasher = config.hasher()?;
         let source = Source::new(&config.database)?;
-        let keys = KeyRing::load(&config.tokens)?;
+        let keys = Keys::open(&config.tokens)?;
         let metrics =
             Arc::new(Metrics::new(&config.node).map_err(|error| ConfigError(error.to_string()))?);
         let accounts = Arc::new(Accounts {
@@ -71,13 +73,32 @@ impl App {
             keys,
             min_password_length: config.password.min_length,
         });
+        if hasher.is_weak() {
+            tracing::warn!(
+                "password.scrypt is weaker than OWASP advises: good for tests, not for real passwords"
+            );
+        }
         Ok(Self {
             node: config.node.clone(),
             schema: graphql::schema(Arc::clone(&accounts)),
             accounts,
             metrics,
             draining: AtomicBool::new(false),
+            drain: Duration::from_secs(config.drain_seconds),
         })
+    }
+
+    /// Reads the keys again. A directory that is broken changes nothing, and the log says why.
+    pub fn reload(&self) {
+        systemd::reloading();
+        match self.accounts.keys.reload() {
+            Ok(()) => {
+                let kid = self.accounts.keys.current().signing_kid().to_owned();
+                tracing::info!(kid, "read the keys again");
+            }
+            Err(error) => tracing::error!(%error, "the keys stay as they were"),
+        }
+        systemd::reloaded();
     }
 }
 
@@ -88,7 +109,7 @@ impl App {
 pub fn check(config: &Config) -> Result<(), ConfigError> {
     config.hasher()?;
     Source::new(&config.database)?;
-    KeyRing::load(&config.tokens)?;
+    KeyRing::check(&config.tokens)?;
     Zipkin::new(config)?;
     Ok(())
 }
@@ -96,30 +117,11 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
 /// Serves on `listener` until `shutdown`, drains, and returns.
 ///
 /// The listener is up at once; `/readyz` says 503 until the database is reached.
-///
-/// # Errors
-/// A configuration that cannot be used.
-pub async fn serve(
-    config: &Config,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ConfigError> {
-    let app = Arc::new(App::new(config)?);
-    if config.hasher()?.is_weak() {
-        tracing::warn!(
-            "password.scrypt is weaker than OWASP advises: good for tests, not for real passwords"
-        );
-    }
+pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let store = app.accounts.store.clone();
     let coming_up = tokio::spawn(systemd::start(store.clone()));
-    server::run(
-        app,
-        listener,
-        Duration::from_secs(config.drain_seconds),
-        shutdown,
-    )
-    .await;
+    let drain = app.drain;
+    server::run(app, listener, drain, shutdown).await;
     coming_up.abort();
     store.close().await;
-    Ok(())
 }

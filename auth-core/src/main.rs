@@ -1,9 +1,11 @@
 //! The command line of auth-core.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use auth_core::config::{Config, ConfigArgs};
-use auth_core::{graphql, telemetry};
+use auth_core::keys::command::{KeysCommand, run};
+use auth_core::{App, accounts, graphql, telemetry};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,10 +20,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT, then drain; a second signal ends at once
+    /// Serve until SIGTERM or SIGINT, then drain; SIGHUP reads the keys again
     Serve(ConfigArgs),
     /// Check the configuration and the files it names, without starting
     CheckConfig(ConfigArgs),
+    /// Make, rotate, show and remove the keys that sign tokens
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Print the GraphQL schema
     Schema,
 }
@@ -30,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve(&args),
         Command::CheckConfig(args) => check(&args),
+        Command::Keys { command, config } => keys(&command, &config),
         Command::Schema => {
             print!("{}", graphql::sdl());
             Ok(())
@@ -52,6 +62,12 @@ fn check(args: &ConfigArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+fn keys(command: &KeysCommand, args: &ConfigArgs) -> Result<(), Failure> {
+    let config = Config::load(args)?;
+    print!("{}", run(command, &config.tokens, accounts::now())?);
+    Ok(())
+}
+
 fn serve(args: &ConfigArgs) -> Result<(), Failure> {
     let config = Config::load(args)?;
     auth_core::check(&config)?;
@@ -67,13 +83,24 @@ fn serve(args: &ConfigArgs) -> Result<(), Failure> {
             listen = %listener.local_addr()?,
             "started"
         );
-        let shutdown = stop_signal()?;
-        auth_core::serve(&config, listener, shutdown).await?;
+        let app = Arc::new(App::new(&config)?);
+        reload_on_hangup(Arc::clone(&app))?;
+        auth_core::serve(app, listener, stop_signal()?).await;
         Ok::<_, Failure>(())
     });
     runtime.shutdown_background();
     telemetry.shutdown();
     served?;
+    Ok(())
+}
+
+fn reload_on_hangup(app: Arc<App>) -> Result<(), std::io::Error> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            app.reload();
+        }
+    });
     Ok(())
 }
 

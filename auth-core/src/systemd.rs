@@ -33,6 +33,19 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
+/// What can be read again is being read again.
+pub fn reloading() {
+    let mut news = vec![NotifyState::Reloading];
+    // systemd tells by it which reload this is.
+    news.extend(NotifyState::monotonic_usec_now());
+    tell(&news);
+}
+
+/// The reload has ended, well or not.
+pub fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
 fn tell(news: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(news) {
         tracing::warn!(%error, "cannot tell systemd");

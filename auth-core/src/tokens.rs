@@ -1,15 +1,18 @@
-//! Access tokens: JWT (RFC 7519) signed with ES256, of type `at+jwt` (RFC 9068), checked by RFC 8725.
+//! Access tokens: JWT (RFC 7519), signed with ES256 unless the key is another one, of type `at+jwt` (RFC 9068), checked by RFC 8725.
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use aws_lc_rs::error::Unspecified;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::accounts;
 use crate::config::{ConfigError, Tokens};
+use crate::keys::{self, Ring};
 
 /// Nothing can take an access token back before it expires, so a day is the most, in seconds.
 const MAX_LIFETIME: u64 = 24 * 60 * 60;
@@ -52,12 +55,48 @@ pub enum TokenError {
     Invalid,
 }
 
+/// The keys that are in use, until the directory is read again.
+pub struct Keys {
+    settings: Tokens,
+    current: RwLock<Arc<KeyRing>>,
+}
+
+impl Keys {
+    /// Reads the keys. Makes the first one if there is none and the settings say so.
+    ///
+    /// # Errors
+    /// See [`KeyRing::load`].
+    pub fn open(settings: &Tokens) -> Result<Self, ConfigError> {
+        if settings.generate_first_key && !settings.key_directory.as_os_str().is_empty() {
+            keys::make_first_key(&settings.key_directory, accounts::now())?;
+        }
+        Ok(Self {
+            current: RwLock::new(Arc::new(KeyRing::load(settings)?)),
+            settings: settings.clone(),
+        })
+    }
+
+    /// What signs and verifies now.
+    pub fn current(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the directory again. If anything in it is wrong, everything stays as it was.
+    ///
+    /// # Errors
+    /// See [`KeyRing::load`].
+    pub fn reload(&self) -> Result<(), ConfigError> {
+        let ring = Arc::new(KeyRing::load(&self.settings)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        Ok(())
+    }
+}
+
 /// The key that signs and the keys that verify.
 pub struct KeyRing {
     signing: EncodingKey,
     header: Header,
-    verifying: HashMap<String, DecodingKey>,
-    validation: Validation,
+    verifying: HashMap<String, (DecodingKey, Validation)>,
     jwks: String,
     issuer: String,
     audience: String,
@@ -65,84 +104,59 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
+    /// Checks what can be checked without making a key.
+    ///
+    /// # Errors
+    /// See [`KeyRing::load`].
+    pub fn check(tokens: &Tokens) -> Result<(), ConfigError> {
+        let directory = &tokens.key_directory;
+        let first = tokens.generate_first_key
+            && !directory.as_os_str().is_empty()
+            && (!directory.exists() || Ring::read(directory)?.keys.is_empty());
+        if first {
+            return lifetime(tokens).map(drop);
+        }
+        Self::load(tokens).map(drop)
+    }
+
     /// Reads the keys.
     ///
     /// # Errors
     /// A file that cannot be read or is not what it must be, by name.
     pub fn load(tokens: &Tokens) -> Result<Self, ConfigError> {
-        let path = &tokens.signing_key_file;
-        if path.as_os_str().is_empty() {
-            return Err(ConfigError(
-                "tokens.signing_key_file is not set; make a key with \
-                 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem"
-                    .to_owned(),
-            ));
-        }
-        if !(1..=MAX_LIFETIME).contains(&tokens.access_token_seconds) {
-            let (given, most) = (tokens.access_token_seconds, MAX_LIFETIME);
-            return Err(ConfigError(format!(
-                "tokens.access_token_seconds = {given} is out of bounds: 1 to {most}"
-            )));
-        }
-        let key = "tokens.signing_key_file";
-        let wrong = || {
-            ConfigError::file(
-                key,
-                path,
-                "is not an EC P-256 private key in PKCS#8 PEM (BEGIN PRIVATE KEY)",
-            )
+        let lifetime = lifetime(tokens)?;
+        let ring = Ring::read(&tokens.key_directory)?;
+        let wrong = |problem: &dyn Display| {
+            ConfigError::file("tokens.key_directory", &tokens.key_directory, problem)
         };
-        let signing =
-            EncodingKey::from_ec_pem(&ConfigError::read(key, path)?).map_err(|_| wrong())?;
-        let own = Jwk::from_encoding_key(&signing, Algorithm::ES256).map_err(|_| wrong())?;
-        let mut keys = vec![published(own).map_err(|_| wrong())?];
-
-        for path in &tokens.verification_key_files {
-            let key = "tokens.verification_key_files";
-            let wrong = || {
-                ConfigError::file(
-                    key,
-                    path,
-                    "is not an EC P-256 public key in SPKI PEM (BEGIN PUBLIC KEY)",
-                )
-            };
-            let decoding =
-                DecodingKey::from_ec_pem(&ConfigError::read(key, path)?).map_err(|_| wrong())?;
-            let jwk =
-                Jwk::from_decoding_key(&decoding, Some(Algorithm::ES256)).map_err(|_| wrong())?;
-            let jwk = published(jwk).map_err(|_| wrong())?;
-            if !keys.contains(&jwk) {
-                keys.push(jwk);
-            }
-        }
+        let signer = ring.signer().map_err(|problem| wrong(&problem))?;
+        let mut header = Header::new(signer.algorithm);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(signer.kid.clone());
+        let signing = signer.signing.clone();
+        let signing = signing.ok_or_else(|| wrong(&"the key that signs is not private"))?;
 
         let mut verifying = HashMap::new();
-        for jwk in &keys {
-            let decoding = DecodingKey::from_jwk(jwk).map_err(|_| wrong())?;
-            verifying.insert(jwk.common.key_id.clone().unwrap_or_default(), decoding);
+        let mut published = Vec::new();
+        for key in ring.keys {
+            published.extend(key.public);
+            verifying.insert(key.kid, (key.verifying, validation(tokens, key.algorithm)));
         }
-
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(TYPE.to_owned());
-        header.kid = keys[0].common.key_id.clone();
-
-        let mut validation = Validation::new(Algorithm::ES256);
-        validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[&tokens.issuer]);
-        validation.set_audience(&[&tokens.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-
+        let jwks = serde_json::to_string(&JwkSet { keys: published });
         Ok(Self {
             signing,
             header,
             verifying,
-            validation,
-            jwks: serde_json::to_string(&JwkSet { keys }).map_err(|_| wrong())?,
+            jwks: jwks.map_err(|error| wrong(&error))?,
             issuer: tokens.issuer.clone(),
             audience: tokens.audience.clone(),
-            lifetime: tokens.access_token_seconds,
+            lifetime,
         })
+    }
+
+    /// The `kid` of the key that signs.
+    pub fn signing_kid(&self) -> &str {
+        self.header.kid.as_deref().unwrap_or_default()
     }
 
     /// How long a new token is good, in seconds.
@@ -181,8 +195,8 @@ impl KeyRing {
 
     /// Checks a token's type, key, signature and claims.
     ///
-    /// The algorithm is pinned to ES256, whatever the token says, and the key comes from the ring alone: `jwk`, `jku`
-    /// and `x5u` in a token's header are ignored (RFC 8725, 3.1 and 3.10).
+    /// The algorithm is the key's, whatever the token says, and the key comes from the ring alone: `jwk`, `jku` and
+    /// `x5u` in a token's header are ignored (RFC 8725, 3.1 and 3.10).
     ///
     /// # Errors
     /// [`TokenError`]
@@ -194,11 +208,11 @@ impl KeyRing {
         if header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
             return Err(TokenError::Invalid);
         }
-        let key = header
+        let (key, validation) = header
             .kid
             .and_then(|kid| self.verifying.get(&kid))
             .ok_or(TokenError::Invalid)?;
-        match jsonwebtoken::decode::<Claims>(token, key, &self.validation) {
+        match jsonwebtoken::decode::<Claims>(token, key, validation) {
             Ok(token) => Ok(token.claims),
             Err(error) if *error.kind() == ErrorKind::ExpiredSignature => Err(TokenError::Expired),
             Err(_) => Err(TokenError::Invalid),
@@ -206,12 +220,23 @@ impl KeyRing {
     }
 }
 
-/// Names a key by its thumbprint (RFC 7638) and says what it is for.
-fn published(mut jwk: Jwk) -> Result<Jwk, Unspecified> {
-    jwk.common.key_id = Some(
-        jwk.thumbprint(ThumbprintHash::SHA256)
-            .map_err(|_| Unspecified)?,
-    );
-    jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-    Ok(jwk)
+fn lifetime(tokens: &Tokens) -> Result<u64, ConfigError> {
+    if (1..=MAX_LIFETIME).contains(&tokens.access_token_seconds) {
+        return Ok(tokens.access_token_seconds);
+    }
+    let (given, most) = (tokens.access_token_seconds, MAX_LIFETIME);
+    Err(ConfigError(format!(
+        "tokens.access_token_seconds = {given} is out of bounds: 1 to {most}"
+    )))
+}
+
+/// What a token must say. It is made for each key, as each has one algorithm.
+fn validation(tokens: &Tokens, algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY_SECONDS;
+    validation.validate_nbf = true;
+    validation.set_issuer(&[&tokens.issuer]);
+    validation.set_audience(&[&tokens.audience]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation
 }

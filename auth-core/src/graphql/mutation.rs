@@ -36,7 +36,7 @@ impl Mutation {
         Ok(Session::new(
             session,
             "Signed up.",
-            accounts.keys.lifetime(),
+            accounts.keys.current().lifetime(),
         ))
     }
 
@@ -60,7 +60,7 @@ impl Mutation {
         Ok(Session::new(
             session,
             "Logged in.",
-            accounts.keys.lifetime(),
+            accounts.keys.current().lifetime(),
         ))
     }
 }

@@ -11,7 +11,7 @@ use crate::node::key_pair;
 /// Runs `check-config` on a file in a folder with a key, and returns what it prints.
 fn check_with(file: &str, env: &[(&str, &str)], args: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
-    key_pair(dir.path(), "key");
+    key_pair(&dir.path().join("keys"), "key");
     std::fs::write(dir.path().join("auth.toml"), file).unwrap();
     run(
         &dir,
@@ -43,7 +43,7 @@ fn check(file: &str) -> String {
     check_with(file, &[], &[])
 }
 
-const GOOD: &str = "[tokens]\nsigning_key_file = \"key.pem\"\n";
+const GOOD: &str = "[tokens]\nkey_directory = \"keys\"\n";
 
 #[test]
 fn a_good_configuration_is_ok() {
@@ -58,14 +58,14 @@ fn every_key_can_be_given() {
         drain_seconds = 1
         [database]
         url = "postgres://auth@127.0.0.1:5432/auth"
-        password_file = "key.pem"
+        password_file = "keys/key.pub"
         max_connections = 3
         [tokens]
         issuer = "a"
         audience = "b"
         access_token_seconds = 60
-        signing_key_file = "key.pem"
-        verification_key_files = ["key.pub.pem"]
+        key_directory = "keys"
+        generate_first_key = true
         [password]
         min_length = 8
         scrypt = { log_n = 14, r = 8, p = 5 }
@@ -124,21 +124,17 @@ fn what_is_wrong_is_said() {
         ),
         ("wrong format", set("log.format=xml")),
         ("wrong level", set("log.level=loud")),
+        ("missing keys", set("tokens.key_directory=nowhere")),
         (
-            "missing key file",
-            set("tokens.signing_key_file=nothing.pem"),
-        ),
-        (
-            "public key to sign with",
-            set("tokens.signing_key_file=key.pub.pem"),
-        ),
-        (
-            "private key to publish",
-            set("tokens.verification_key_files=[key.pem]"),
+            "missing keys to be made",
+            check("[tokens]\ngenerate_first_key = true\n"),
         ),
         ("wrong database", set("database.url=mysql://a:secret@b/c")),
         ("missing folder", set("database.url=sqlite:nowhere/auth.db")),
-        ("password for a file", set("database.password_file=key.pem")),
+        (
+            "password for a file",
+            set("database.password_file=keys/key.pub"),
+        ),
         (
             "token for a week",
             set("tokens.access_token_seconds=604800"),
@@ -180,7 +176,7 @@ fn an_address_that_is_in_use_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let dir = tempfile::tempdir().unwrap();
-    key_pair(dir.path(), "key");
+    key_pair(&dir.path().join("keys"), "key");
     let said = run(
         &dir,
         &[],
@@ -189,7 +185,7 @@ fn an_address_that_is_in_use_is_an_error() {
             "--listen",
             &address,
             "--set",
-            "tokens.signing_key_file=key.pem",
+            "tokens.key_directory=keys",
         ],
     );
     assert_snapshot!(said.replace(&address, "ADDRESS"));

@@ -110,8 +110,9 @@ fn a_key_that_is_too_short_or_not_visible_ascii_is_refused() {
 fn the_database_holds_neither_the_key_nor_the_password() {
     let node = Node::start();
     sign_up_with(&node, KEY, EMAIL, PASSWORD);
-    for file in std::fs::read_dir(node.dir.path()).unwrap() {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+    for suffix in ["", "-wal"] {
+        let file = node.dir.path().join(format!("auth.db{suffix}"));
+        let bytes = std::fs::read(file).unwrap();
         for secret in [KEY, PASSWORD] {
             assert!(
                 !bytes

@@ -4,6 +4,7 @@ mod bad_input;
 mod config;
 mod email;
 mod idempotency;
+mod keys;
 mod node;
 mod passwords;
 mod postgres;

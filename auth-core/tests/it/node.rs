@@ -1,9 +1,13 @@
 //! A node to test against, and a client for it.
 
-use std::path::{Path, PathBuf};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use auth_core::App;
 use auth_core::config::Config;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
@@ -47,8 +51,9 @@ impl Answer {
     }
 }
 
-/// Writes a new key pair and returns the file of the private and of the public key.
-pub fn key_pair(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
+/// Writes a new key pair: `NAME.pem` is the private key, `NAME.pub` the public one.
+pub fn key_pair(dir: &Path, name: &str) {
+    std::fs::create_dir_all(dir).unwrap();
     let pkcs8 =
         EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
             .unwrap();
@@ -57,18 +62,17 @@ pub fn key_pair(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
     let file = |suffix: &str, tag: &str, bytes: &[u8]| {
         let path = dir.join(format!("{name}.{suffix}"));
         std::fs::write(&path, pem::encode(&pem::Pem::new(tag, bytes))).unwrap();
-        path
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     };
-    (
-        file("pem", "PRIVATE KEY", pkcs8.as_ref()),
-        file("pub.pem", "PUBLIC KEY", spki.as_ref()),
-    )
+    file("pem", "PRIVATE KEY", pkcs8.as_ref());
+    file("pub", "PUBLIC KEY", spki.as_ref());
 }
 
 /// A configuration that hashes cheaply and stores in `dir`.
 pub fn config(dir: &Path) -> Config {
     let mut config = Config::default();
-    config.tokens.signing_key_file = key_pair(dir, "signing").0;
+    config.tokens.key_directory = dir.join("keys");
+    key_pair(&config.tokens.key_directory, "signing");
     config.database.url = format!("sqlite:{}", dir.join("auth.db").display());
     config.password.scrypt.log_n = 4;
     config.password.concurrent_hashes = 2;
@@ -100,7 +104,8 @@ impl Node {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 let stopped = async { drop(stopped.await) };
-                auth_core::serve(&config, listener, stopped).await.unwrap();
+                let app = Arc::new(App::new(&config).unwrap());
+                auth_core::serve(app, listener, stopped).await;
             });
         });
         Self {

@@ -15,7 +15,7 @@ pub struct Process {
     pub url: String,
     pub log: Arc<Mutex<String>>,
     child: Child,
-    _dir: TempDir,
+    pub dir: TempDir,
 }
 
 impl Process {
@@ -29,14 +29,14 @@ impl Process {
 
     /// Starts in a folder with some variables set, and returns as soon as the listener is up.
     pub fn spawn(dir: TempDir, settings: &[&str], env: &[(&str, &str)]) -> Self {
-        key_pair(dir.path(), "key");
+        key_pair(&dir.path().join("keys"), "key");
         let mut command = Command::new(env!("CARGO_BIN_EXE_auth-core"));
         command.args([
             "serve",
             "--listen",
             "127.0.0.1:0",
             "--set",
-            "tokens.signing_key_file=key.pem",
+            "tokens.key_directory=keys",
         ]);
         command.args([
             "--set",
@@ -75,7 +75,7 @@ impl Process {
             url: format!("http://{address}"),
             log,
             child,
-            _dir: dir,
+            dir,
         }
     }
 

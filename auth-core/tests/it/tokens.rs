@@ -26,12 +26,15 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
 });
 
 fn ring(dir: &Path, signing: &str, others: &[&str]) -> KeyRing {
+    let keys = tempfile::tempdir().unwrap();
+    let copy = |name: &str, suffix: &str| {
+        let to = keys.path().join(format!("{name}.pem"));
+        std::fs::copy(dir.join(format!("{name}.{suffix}")), to).unwrap();
+    };
+    copy(signing, "pem");
+    others.iter().for_each(|name| copy(name, "pub"));
     KeyRing::load(&Tokens {
-        signing_key_file: dir.join(format!("{signing}.pem")),
-        verification_key_files: others
-            .iter()
-            .map(|name| dir.join(format!("{name}.pub.pem")))
-            .collect(),
+        key_directory: keys.path().to_owned(),
         ..Tokens::default()
     })
     .unwrap()
@@ -203,7 +206,7 @@ fn a_token_without_signature_is_refused() {
 
 #[test]
 fn our_public_key_is_not_taken_for_a_shared_secret() {
-    let public = std::fs::read(FIXTURE.dir.path().join("own.pub.pem")).unwrap();
+    let public = std::fs::read(FIXTURE.dir.path().join("own.pub")).unwrap();
     let token = good();
     let own = jsonwebtoken::decode_header(&token).unwrap();
     let claims = FIXTURE.ring.verify(&token).unwrap();

@@ -1,0 +1,451 @@
+//! The key ring: made, rotated and reloaded under the feet of those who hold tokens.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use auth_core::config::Tokens;
+use auth_core::keys::{HMAC_SECRET, PUBLISHED_MAX_AGE};
+use auth_core::tokens::{KeyRing, LEEWAY_SECONDS, TokenError};
+use insta::assert_snapshot;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::node::{EMAIL, Node, PASSWORD, code, key_pair};
+use crate::process::{Process, wait_until};
+
+/// A directory that is changed by `auth-core keys` only.
+struct Operator(TempDir);
+
+impl Operator {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.0.path().join("keys")
+    }
+
+    fn keys(&self, command: &[&str]) -> String {
+        keys(self.0.path(), command)
+    }
+
+    /// Makes a key and returns its name.
+    fn generate(&self, algorithm: &str) -> String {
+        let said = self.keys(&["generate", "--algorithm", algorithm]);
+        let kid = said
+            .split_whitespace()
+            .skip_while(|word| *word != "made")
+            .nth(1);
+        kid.unwrap_or_else(|| panic!("{said}")).to_owned()
+    }
+
+    fn ring(&self) -> KeyRing {
+        ring(&self.directory())
+    }
+
+    /// Makes a key as old as it must be to be known everywhere.
+    fn age(&self, kid: &str) {
+        let file = fs::File::open(self.directory().join(format!("{kid}.pem"))).unwrap();
+        let old = SystemTime::now() - Duration::from_secs(PUBLISHED_MAX_AGE);
+        file.set_modified(old).unwrap();
+    }
+}
+
+/// Runs `auth-core keys` in a folder with the ring `keys`.
+fn keys(dir: &Path, command: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_auth-core"))
+        .arg("keys")
+        .args(command)
+        .args(["--set", "tokens.key_directory=keys"])
+        .env_clear()
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    format!("exit {}\n{text}", output.status.code().unwrap())
+}
+
+fn load(directory: &Path) -> Result<KeyRing, String> {
+    let tokens = Tokens {
+        key_directory: directory.to_owned(),
+        ..Tokens::default()
+    };
+    let name = directory.display().to_string();
+    KeyRing::load(&tokens).map_err(|error| error.to_string().replace(&name, "KEYS"))
+}
+
+fn ring(directory: &Path) -> KeyRing {
+    load(directory).unwrap()
+}
+
+fn now() -> u64 {
+    jsonwebtoken::get_current_timestamp()
+}
+
+fn issue(ring: &KeyRing) -> String {
+    ring.issue("id", "ann@example.com", "user", now()).unwrap()
+}
+
+fn published(ring: &KeyRing) -> Vec<String> {
+    let keys: Value = serde_json::from_str(ring.jwks()).unwrap();
+    let keys = keys["keys"].as_array().unwrap().clone();
+    keys.iter()
+        .map(|key| key["kid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_next_key_is_published_before_it_signs_and_the_old_one_stays_until_its_last_token_has_expired()
+ {
+    let operator = Operator::new();
+    let old = operator.generate("es256");
+    let first = operator.ring();
+    assert_eq!(first.signing_kid(), old, "the first key signs at once");
+    let token = issue(&first);
+
+    let new = operator.generate("es256");
+    let published_early = operator.ring();
+    assert_eq!(published_early.signing_kid(), old);
+    assert_eq!(published(&published_early), [old.clone(), new.clone()]);
+
+    assert!(operator.keys(&["rotate"]).contains("others may remember"));
+    assert_eq!(
+        operator.ring().signing_kid(),
+        old,
+        "refused, so nothing changed"
+    );
+    operator.age(&new);
+    assert!(operator.keys(&["rotate"]).starts_with("exit 0\n"));
+    let rotated = operator.ring();
+    assert_eq!(rotated.signing_kid(), new);
+    assert!(
+        rotated.verify(&token).is_ok(),
+        "tokens of the old key stay good"
+    );
+    assert!(
+        published_early.verify(&issue(&rotated)).is_ok(),
+        "a node that was not reloaded since knows the new key"
+    );
+
+    assert_eq!(
+        operator.keys(&["retire"]),
+        "exit 0\nnothing to remove yet\n"
+    );
+    assert!(
+        operator
+            .keys(&["retire", &old])
+            .contains("may still be good")
+    );
+    // What the clock would do: the old key stopped signing when its last token can have expired.
+    let ago = now() - 900 - LEEWAY_SECONDS - PUBLISHED_MAX_AGE - 10;
+    fs::write(
+        operator.directory().join("signing"),
+        format!("1 {old}\n{ago} {new}\n"),
+    )
+    .unwrap();
+    assert!(
+        operator
+            .keys(&["retire"])
+            .contains(&format!("removed {old}"))
+    );
+    assert_eq!(published(&operator.ring()).join(" "), new);
+    assert!(
+        operator
+            .keys(&["retire", &new, "--now"])
+            .contains("rotate` first")
+    );
+}
+
+#[test]
+fn the_commands_say_what_comes_next() {
+    let operator = Operator::new();
+    let mut names = Vec::new();
+    let mut said = String::new();
+    let mut step = |name: &str, text: String| said += &format!("== {name}\n{text}");
+    step("no ring", operator.keys(&["list"]));
+    names.push(operator.generate("es256"));
+    names.push(operator.generate("rs256"));
+    step("no third key", operator.keys(&["rotate", &names[0]]));
+    names.push(operator.generate("eddsa"));
+    step("two next keys", operator.keys(&["rotate"]));
+    step("unknown key", operator.keys(&["rotate", "nothing"]));
+    step("in a hurry", operator.keys(&["rotate", &names[1], "--now"]));
+    key_pair(&operator.directory(), "other");
+    fs::rename(
+        operator.directory().join("other.pub"),
+        operator.directory().join("other.pem"),
+    )
+    .unwrap();
+    step("a public key", operator.keys(&["rotate", "other"]));
+    step("list", operator.keys(&["list"]));
+    for (number, name) in names.iter().enumerate() {
+        said = said
+            .replace(&format!("{name:<36}"), &format!("KID-{number}"))
+            .replace(name, &format!("KID-{number}"));
+    }
+    insta::with_settings!({filters => vec![(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", "DATE"), (r"made \S+", "made KID"), (r"is \d+ s old", "is AGE s old")]}, {
+        assert_snapshot!(said);
+    });
+}
+
+#[test]
+fn each_key_has_one_algorithm_and_shared_secrets_are_not_published() {
+    for (name, algorithm, is_published) in [
+        ("es256", Algorithm::ES256, true),
+        ("rs256", Algorithm::RS256, true),
+        ("eddsa", Algorithm::EdDSA, true),
+        ("hs256", Algorithm::HS256, false),
+    ] {
+        let operator = Operator::new();
+        operator.generate(name);
+        let ring = operator.ring();
+        let token = issue(&ring);
+        assert_eq!(jsonwebtoken::decode_header(&token).unwrap().alg, algorithm);
+        assert!(ring.verify(&token).is_ok(), "{name}");
+        assert_eq!(!published(&ring).is_empty(), is_published, "{name}");
+        let private: Vec<_> = ["\"d\"", "\"p\"", "\"q\"", "\"k\""]
+            .into_iter()
+            .filter(|part| ring.jwks().contains(part))
+            .collect();
+        assert!(private.is_empty(), "{name}: {private:?} published");
+    }
+}
+
+#[test]
+fn a_key_is_not_accepted_with_the_algorithm_of_another_in_the_same_ring() {
+    let operator = Operator::new();
+    let kids = ["es256", "rs256", "eddsa", "hs256"].map(|name| (name, operator.generate(name)));
+    let ring = operator.ring();
+    let claims = ring.verify(&issue(&ring)).unwrap();
+    for (signer, own) in &kids {
+        let file = fs::read(operator.directory().join(format!("{own}.pem"))).unwrap();
+        let (algorithm, key) = match *signer {
+            "es256" => (Algorithm::ES256, EncodingKey::from_ec_pem(&file)),
+            "rs256" => (Algorithm::RS256, EncodingKey::from_rsa_pem(&file)),
+            "eddsa" => (Algorithm::EdDSA, EncodingKey::from_ed_pem(&file)),
+            _ => (
+                Algorithm::HS256,
+                Ok(EncodingKey::from_secret(
+                    pem::parse(&file).unwrap().contents(),
+                )),
+            ),
+        };
+        for (name, kid) in &kids {
+            let mut header = Header::new(algorithm);
+            header.typ = Some("at+jwt".to_owned());
+            header.kid = Some(kid.clone());
+            let token = jsonwebtoken::encode(&header, &claims, key.as_ref().unwrap()).unwrap();
+            assert_eq!(
+                ring.verify(&token).is_ok(),
+                own == kid,
+                "signed by {signer}, said to be {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn keys_are_private_files_and_nothing_unfinished_is_left() {
+    let operator = Operator::new();
+    operator.generate("es256");
+    operator.generate("hs256");
+    assert_eq!(
+        fs::metadata(operator.directory())
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o700
+    );
+    let mut names = Vec::new();
+    for entry in fs::read_dir(operator.directory()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{entry:?}"
+        );
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert!(
+        names.len() == 3 && names[2] == "signing" && names[0].ends_with(".pem"),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_broken_ring_is_refused_by_the_name_of_what_is_wrong() {
+    let wrong = |change: &dyn Fn(&Path)| {
+        let dir = tempfile::tempdir().unwrap();
+        key_pair(dir.path(), "key");
+        change(dir.path());
+        load(dir.path()).err().unwrap_or_default()
+    };
+    let put = |name: &'static str, text: &'static str| {
+        move |dir: &Path| fs::write(dir.join(name), text).unwrap()
+    };
+    let secret = |bytes: &[u8]| pem::encode(&pem::Pem::new(HMAC_SECRET, bytes));
+    let all = [
+        (
+            "no key",
+            wrong(&|dir| fs::remove_file(dir.join("key.pem")).unwrap()),
+        ),
+        ("two and no word", wrong(&|dir| key_pair(dir, "other"))),
+        ("a signer that is gone", wrong(&put("signing", "1 gone\n"))),
+        (
+            "a signer that is public",
+            wrong(&|dir| {
+                fs::rename(dir.join("key.pub"), dir.join("seen.pem")).unwrap();
+                fs::write(dir.join("signing"), "1 seen\n").unwrap();
+            }),
+        ),
+        ("nonsense for a signer", wrong(&put("signing", "key"))),
+        ("not PEM", wrong(&put("x.pem", "nonsense"))),
+        (
+            "a certificate",
+            wrong(&put(
+                "x.pem",
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            )),
+        ),
+        (
+            "a private key of nothing",
+            wrong(&put(
+                "x.pem",
+                "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            )),
+        ),
+        (
+            "a short secret",
+            wrong(&|dir| fs::write(dir.join("x.pem"), secret(&[1; 31])).unwrap()),
+        ),
+        (
+            "a name with dots",
+            wrong(&|dir| {
+                fs::copy(dir.join("key.pub"), dir.join("a.b.pem")).unwrap();
+            }),
+        ),
+        (
+            "readable by all",
+            wrong(&|dir| {
+                fs::set_permissions(dir.join("key.pem"), fs::Permissions::from_mode(0o644))
+                    .unwrap();
+            }),
+        ),
+        ("nothing wrong", wrong(&put("notes.txt", "none of ours"))),
+    ];
+    assert_snapshot!(all.map(|(what, said)| format!("{what}: {said}\n")).concat());
+}
+
+#[test]
+fn a_reload_brings_new_keys_in_and_a_broken_directory_changes_nothing() {
+    let process = Process::start(&[]);
+    let folder = process.dir.path().to_owned();
+    let jwks = || {
+        process
+            .get("/.well-known/jwks.json")
+            .body_mut()
+            .read_to_string()
+            .unwrap()
+    };
+    let signing = || {
+        let token = process.sign_up(&format!("{}@example.com", uuid()), &[])["data"]["signUp"]["accessToken"].clone();
+        jsonwebtoken::decode_header(token.as_str().unwrap())
+            .unwrap()
+            .kid
+            .unwrap()
+    };
+    let says = |text: &str| process.log.lock().unwrap().contains(text);
+    assert_eq!(signing(), "key");
+
+    let made = keys(&folder, &["generate", "--algorithm", "es256"]);
+    let new = made.split_whitespace().nth(3).unwrap().to_owned();
+    fs::write(folder.join("keys/broken.pem"), "nonsense").unwrap();
+    process.signal("-HUP");
+    wait_until("told why", || {
+        says("broken.pem") && says("the keys stay as they were")
+    });
+    assert!(!jwks().contains(&new));
+    assert_eq!(signing(), "key");
+
+    fs::remove_file(folder.join("keys/broken.pem")).unwrap();
+    process.signal("-HUP");
+    wait_until("published", || jwks().contains(&new));
+    assert_eq!(signing(), "key");
+    assert!(keys(&folder, &["rotate", "--now"]).starts_with("exit 0"));
+    process.signal("-HUP");
+    wait_until("rotated", || signing() == new);
+}
+
+fn uuid() -> u128 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos()
+}
+
+#[test]
+fn the_public_keys_may_be_cached_for_as_long_as_a_key_is_published_before_it_signs() {
+    let answer = Node::start().get("/.well-known/jwks.json");
+    assert_eq!(answer.header("cache-control"), "public, max-age=300");
+    assert_eq!(PUBLISHED_MAX_AGE, 300);
+}
+
+#[test]
+fn nodes_that_start_together_on_an_empty_directory_make_one_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = |config: &mut auth_core::config::Config| {
+        config.tokens.key_directory = dir.path().join("ring");
+        config.tokens.generate_first_key = true;
+        config.database.url = format!("sqlite:{}", dir.path().join("auth.db").display());
+    };
+    let nodes: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| Node::start_with(first)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let token = nodes[0].sign_up(EMAIL, PASSWORD)["data"]["signUp"]["accessToken"].clone();
+    let bearer = format!("Bearer {}", token.as_str().unwrap());
+    for node in &nodes {
+        let me = node.graphql(&[("authorization", &bearer)], "{ me { email } }", json!({}));
+        assert_eq!(me["data"]["me"]["email"], EMAIL, "{}", code(&me));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_as_a_key_file_are_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300), label in "PRIVATE KEY|PUBLIC KEY|RSA PRIVATE KEY") {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.pem");
+        for text in [bytes.clone(), pem::encode(&pem::Pem::new(label, bytes)).into_bytes()] {
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            prop_assert!(load(dir.path()).is_err());
+        }
+    }
+
+    #[test]
+    fn any_text_as_a_kid_is_refused_unless_it_names_the_key(kid in "\\PC{0,80}") {
+        let dir = tempfile::tempdir().unwrap();
+        key_pair(dir.path(), "own");
+        let ring = ring(dir.path());
+        prop_assume!(kid != "own");
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some("at+jwt".to_owned());
+        header.kid = Some(kid);
+        let key = EncodingKey::from_ec_pem(&fs::read(dir.path().join("own.pem")).unwrap()).unwrap();
+        let claims = ring.verify(&issue(&ring)).unwrap();
+        let token = jsonwebtoken::encode(&header, &claims, &key).unwrap();
+        prop_assert_eq!(ring.verify(&token), Err(TokenError::Invalid));
+    }
+}
