@@ -25,17 +25,12 @@ let
   # copied, at start and at each reload, by root to where HAProxy alone can read it.
   loadedCertificate = "/run/haproxy/gateway.pem";
   loadCertificate = "${lib.getExe' pkgs.coreutils "install"} --mode=0400 --owner=${config.services.haproxy.user} ${certificate} ${loadedCertificate}";
-  # A certificate or a setting that HAProxy cannot use is refused, and what runs stays as it is, over a restart too.
+  # A certificate or a setting that HAProxy cannot use is refused, and what runs goes on as it is.
   reload = pkgs.writeShellScript "reload-haproxy" ''
     set -e
     export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
-    cp --preserve=all ${loadedCertificate} ${loadedCertificate}.before
     ${loadCertificate}
-    if ! ${lib.getExe config.services.haproxy.package} -c -f /etc/haproxy.cfg; then
-      mv ${loadedCertificate}.before ${loadedCertificate}
-      exit 1
-    fi
-    rm ${loadedCertificate}.before
+    ${lib.getExe config.services.haproxy.package} -c -f /etc/haproxy.cfg
     ln -sf ${lib.getExe config.services.haproxy.package} /run/haproxy/haproxy
     kill -USR2 "$MAINPID"
   '';
