@@ -32,8 +32,7 @@ let
       refused = lib.filter (entry: !entry.assertion) config.assertions;
       ours = lib.filter (unit: config.systemd.units ? ${unit}) [
         "auth-core.service"
-        "authstack-signing-key.service"
-        "haproxy.service"
+          "haproxy.service"
         "prometheus.service"
         "alertmanager.service"
         "zipkin.service"

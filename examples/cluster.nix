@@ -42,7 +42,7 @@ in
 
     auth-core = {
       # Brought to the cores by sops-nix, agenix, or by hand.
-      keys.signingFile = "/run/secrets/authstack-signing-key";
+      keys.directory = "/run/secrets/authstack-keys";
       database = {
         type = "postgresql";
         url = "postgres://auth-core@10.0.0.41:5432/auth-core";

@@ -18,30 +18,35 @@ let
   onSqlite = cfg.database.type == "sqlite";
 
   # Where systemd puts what LoadCredential names.
-  credential = name: "/run/credentials/auth-core.service/${name}";
-  madeKey = "/var/lib/authstack/keys/signing-key.pem";
-  credentials = {
-    signing-key = if cfg.keys.signingFile == null then madeKey else toString cfg.keys.signingFile;
-  }
-  // lib.optionalAttrs (cfg.database.passwordFile != null) {
-    database-password = toString cfg.database.passwordFile;
-  }
-  // lib.listToAttrs (
-    lib.imap0 (
-      index: file: lib.nameValuePair "verification-key-${toString index}" "${file}"
-    ) cfg.keys.verificationFiles
-  );
+  passwordCredential = "/run/credentials/auth-core.service/database-password";
+
+  # Keys that the core makes are its own. Those from elsewhere are copied, at start and at each reload, by root to where the
+  # core alone can read them: systemd hands out credentials at start only, and keys must rotate without a restart.
+  keyDirectory = if cfg.keys.directory == null then "/var/lib/auth-core/keys" else "/run/auth-core/keys";
+  copyKeys = pkgs.writeShellScript "copy-keys" ''
+    set -euo pipefail
+    export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
+    new=$(mktemp --directory --tmpdir=/run/auth-core)
+    cp ${toString cfg.keys.directory}/* $new
+    chmod --recursive u=rwX,go= $new
+    chown --recursive --reference=/run/auth-core $new
+    if [ -d ${keyDirectory} ]; then
+      mv ${keyDirectory} $new.before
+    fi
+    mv $new ${keyDirectory}
+    rm -rf $new.before
+  '';
 
   # The build machine has neither the server's keys nor its folders; everything else is checked as it is.
   checkedConfig =
     if !pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform then
       configFile
     else
-      pkgs.runCommand "auth-core.toml" { nativeBuildInputs = [ pkgs.openssl ]; } ''
-        openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem
+      pkgs.runCommand "auth-core.toml" { } ''
+        ${lib.getExe cfg.package} keys generate --set tokens.key_directory=keys
         echo password > password
         if ! ${lib.getExe cfg.package} check-config --config ${configFile} \
-          --set tokens.signing_key_file=key.pem --set 'tokens.verification_key_files=[]' ${
+          --set tokens.key_directory=keys ${
             if onSqlite then "--set database.url=sqlite:auth.db" else "--set database.password_file=password"
           }
         then
@@ -128,38 +133,32 @@ in
       createLocally = lib.mkEnableOption "a PostgreSQL server on this host, with a user and a database `auth-core`";
     };
 
-    keys = {
-      signingFile = mkOption {
-        type = types.nullOr types.path;
-        default = null;
-        example = "/run/secrets/authstack-signing-key";
-        description = ''
-          The EC P-256 key that signs tokens, as PKCS#8 PEM: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`.
-          All cores of a fleet need the same. Without it, one is made on first start and kept in {file}`${madeKey}`.
-        '';
-      };
-      verificationFiles = mkOption {
-        type = types.listOf types.path;
-        default = [ ];
-        description = "Public keys (SPKI PEM) whose tokens are accepted, too: those of the keys that signed before, or will next.";
-      };
+    keys.directory = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = "/run/secrets/authstack-keys";
+      description = ''
+        Directory with the keys that sign tokens, as `auth-core keys` makes it. All cores of a fleet need the same. Root reads it,
+        at start and at each `systemctl reload auth-core`. Without it, the first key is made on first start, in
+        {file}`/var/lib/auth-core/keys`.
+      '';
     };
   };
 
   config = lib.mkIf cfg.enable {
     assertions = [
-      (fleet.notInStore "services.authstack.auth-core.keys.signingFile" cfg.keys.signingFile
+      (fleet.notInStore "services.authstack.auth-core.keys.directory" cfg.keys.directory
         "Or leave the option out: a key is then made on first start."
       )
       (fleet.notInStore "services.authstack.auth-core.database.passwordFile" cfg.database.passwordFile
         "Or use database.createLocally, which needs no password."
       )
       {
-        assertion = lib.length (lib.attrNames cores) <= 1 || cfg.keys.signingFile != null;
+        assertion = lib.length (lib.attrNames cores) <= 1 || cfg.keys.directory != null;
         message = ''
-          ${toString (lib.attrNames cores)} must sign tokens with the same key, or one refuses what another gave out. Make it once with
-          `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signing-key.pem`, bring it to each of them, and
-          set services.authstack.auth-core.keys.signingFile to its path there.
+          ${toString (lib.attrNames cores)} must sign tokens with the same keys, or one refuses what another gave out. Make them once with
+          `auth-core keys generate --set tokens.key_directory=keys`, bring the directory to each of them, and set
+          services.authstack.auth-core.keys.directory to its path there.
         '';
       }
       {
@@ -194,15 +193,13 @@ in
       };
       tokens = {
         issuer = lib.mkDefault "https://${stack.domain}";
-        signing_key_file = credential "signing-key";
-        verification_key_files = lib.imap0 (
-          index: _: credential "verification-key-${toString index}"
-        ) cfg.keys.verificationFiles;
+        key_directory = keyDirectory;
+        generate_first_key = cfg.keys.directory == null;
       };
       database = {
         url = if onSqlite then "sqlite:/var/lib/auth-core/auth.db" else cfg.database.url;
       }
-      // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = credential "database-password"; };
+      // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = passwordCredential; };
     };
 
     systemd.services.auth-core = {
@@ -212,13 +209,16 @@ in
       after = [
         "network-online.target"
       ]
-      ++ lib.optional (cfg.keys.signingFile == null) "authstack-signing-key.service"
       ++ lib.optional cfg.database.createLocally "postgresql.target";
-      requires =
-        lib.optional (cfg.keys.signingFile == null) "authstack-signing-key.service"
-        ++ lib.optional cfg.database.createLocally "postgresql.target";
+      requires = lib.optional cfg.database.createLocally "postgresql.target";
       serviceConfig = import ./hardening.nix // {
+        Type = "notify";
+        ExecStartPre = lib.optional (cfg.keys.directory != null) "+${copyKeys}";
         ExecStart = "${lib.getExe cfg.package} serve --config ${checkedConfig}";
+        # Reads the keys again.
+        ExecReload =
+          lib.optional (cfg.keys.directory != null) "+${copyKeys}"
+          ++ [ "${pkgs.runtimeShell} -c 'kill -HUP $MAINPID'" ];
         Restart = "always";
         RestartSec = 1;
         # Longer than the drain and the longest request together.
@@ -227,8 +227,10 @@ in
         User = "auth-core";
         StateDirectory = "auth-core";
         StateDirectoryMode = "0700";
+        RuntimeDirectory = "auth-core";
+        RuntimeDirectoryMode = "0700";
         WorkingDirectory = "/var/lib/auth-core";
-        LoadCredential = lib.mapAttrsToList (name: file: "${name}:${file}") credentials;
+        LoadCredential = lib.optional (cfg.database.passwordFile != null) "database-password:${toString cfg.database.passwordFile}";
       }
       // lib.optionalAttrs allAddressesKnown {
         IPAddressDeny = "any";
@@ -236,24 +238,9 @@ in
       };
     };
 
-    systemd.services.authstack-signing-key = lib.mkIf (cfg.keys.signingFile == null) {
-      description = "Make the key that signs tokens, once";
-      path = [ pkgs.openssl ];
-      script = ''
-        cd "$STATE_DIRECTORY"
-        if [ ! -s signing-key.pem ]; then
-          openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signing-key.pem.new
-          mv signing-key.pem.new signing-key.pem
-        fi
-      '';
-      serviceConfig = import ./hardening.nix // {
-        Type = "oneshot";
-        RemainAfterExit = true;
-        StateDirectory = "authstack/keys";
-        StateDirectoryMode = "0700";
-        PrivateNetwork = true;
-      };
-    };
+    # For `auth-core keys --config /etc/auth-core.toml`.
+    environment.systemPackages = [ cfg.package ];
+    environment.etc."auth-core.toml".source = checkedConfig;
 
     services.postgresql = lib.mkIf cfg.database.createLocally {
       enable = true;

@@ -31,16 +31,18 @@
         single.fail(f"nsenter --target {pid} --mount cat /root/diary")
 
     with subtest("secrets are their owner's alone"):
-        single.succeed("test $(stat --format=%a /var/lib/authstack/keys) = 700")
+        single.succeed("test $(stat --format=%a /var/lib/private/auth-core/keys) = 700")
+        for file in single.succeed("find /var/lib/private/auth-core/keys -type f").split():
+            t.assertEqual(single.succeed(f"stat --format='%a %U' {file}").strip(), "600 auth-core", file)
         for file in single.succeed("find /var/lib/authstack -type f ! -name ca.pem").split():
             t.assertEqual(single.succeed(f"stat --format='%a %U' {file}").strip(), "600 root", file)
         single.succeed("test $(stat --format=%a /var/lib/private/auth-core/auth.db) = 600")
 
     with subtest("no secret shows where others can read"):
         secrets = ["a password to look for", token]
-        for key in ["keys/signing-key.pem", "certificates/gateway.pem", "certificates/ca-key.pem"]:
+        for key in ["auth-core/keys/*.pem", "authstack/certificates/gateway.pem", "authstack/certificates/ca-key.pem"]:
             # A line from the midst of the key.
-            line = single.succeed(f"sed -n '/PRIVATE KEY/,/PRIVATE KEY/p' /var/lib/authstack/{key} | sed -n 2p").strip()
+            line = single.succeed(f"sed -n '/PRIVATE KEY/,/PRIVATE KEY/p' /var/lib/{key} | sed -n 2p").strip()
             t.assertGreater(len(line), 20)
             secrets.append(line)
         for name in ["secret-key", "admin-password"]:

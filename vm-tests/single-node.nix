@@ -28,13 +28,21 @@
             client.fail(f"curl --silent --max-time 3 http://{DOMAIN}:{port}/")
 
     with subtest("after a reboot the account is there, and the token of before is still good"):
-        keys = single.succeed("cd /var/lib/authstack && sha256sum keys/* certificates/* grafana/*")
+        keys = single.succeed("cd /var/lib && sha256sum auth-core/keys/* authstack/certificates/* authstack/grafana/*")
         single.reboot()
         trust(client, single)
-        t.assertEqual(single.succeed("cd /var/lib/authstack && sha256sum keys/* certificates/* grafana/*"), keys)
+        t.assertEqual(single.succeed("cd /var/lib && sha256sum auth-core/keys/* authstack/certificates/* authstack/grafana/*"), keys)
         answer = graphql(client, "{ me { email } }", token=token)[2]
         t.assertEqual(answer, {"data": {"me": {"email": "ada@example.org"}}})
         t.assertNotIn("errors", log_in(client, "ada@example.org"))
+
+    with subtest("a new key is published by a reload, and the service goes on"):
+        keys = f"curl --silent --cacert /tmp/ca.pem https://{DOMAIN}/.well-known/jwks.json"
+        t.assertEqual(len(json.loads(client.succeed(keys))["keys"]), 1)
+        pid = single.succeed("systemctl show --property=MainPID auth-core")
+        single.succeed("auth-core keys generate --config /etc/auth-core.toml && systemctl reload auth-core")
+        client.wait_until_succeeds(f"{keys} | grep -o kid | wc -l | grep -x 2", timeout=10)
+        t.assertEqual(single.succeed("systemctl show --property=MainPID auth-core"), pid)
 
     with subtest("nothing failed"):
         t.assertIn("0 loaded units listed", single.succeed("systemctl list-units --failed 'auth*' 'haproxy*' 'prometheus*' 'alertmanager*' 'grafana*' 'zipkin*'"))

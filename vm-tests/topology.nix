@@ -20,9 +20,10 @@ let
   # Keys that come from outside in real life. Nothing that these tests protect.
   throwawaySecrets =
     pkgs:
-    pkgs.runCommand "throwaway-secrets" { nativeBuildInputs = [ pkgs.openssl ]; } ''
+    pkgs.runCommand "throwaway-secrets" { nativeBuildInputs = [ (pkgs.callPackage ../auth-core/package.nix { }) ]; } ''
       mkdir $out
-      openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $out/signing-key.pem
+      auth-core keys generate --set tokens.key_directory=$out/keys
+      chmod -R a+rX,o-rX $out/keys
       echo throwaway > $out/database-password
     '';
 
@@ -61,7 +62,7 @@ let
     {
       environment.etc."throwaway-secrets".source = throwawaySecrets pkgs;
       services.authstack.auth-core = {
-        keys.signingFile = lib.mkForce "/etc/throwaway-secrets/signing-key.pem";
+        keys.directory = lib.mkForce "/etc/throwaway-secrets/keys";
         database.passwordFile = lib.mkForce "/etc/throwaway-secrets/database-password";
       };
     };

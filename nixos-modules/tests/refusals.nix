@@ -32,9 +32,9 @@ let
       config = also { host = "auth3"; };
       says = "no entry for this host, `auth3`; it has auth1";
     };
-    "a signing key in the store" = {
-      config = also { auth-core.keys.signingFile = pkgs.writeText "key" "secret"; };
-      says = "auth-core.keys.signingFile is /nix/store/";
+    "signing keys in the store" = {
+      config = also { auth-core.keys.directory = pkgs.emptyDirectory; };
+      says = "auth-core.keys.directory is /nix/store/";
     };
     "a database password in the store" = {
       config = also {
@@ -52,7 +52,7 @@ let
       says = "gateway.tls.file is /nix/store/";
     };
     "a secret elsewhere" = {
-      config = also { auth-core.keys.signingFile = "/run/secrets/signing-key"; };
+      config = also { auth-core.keys.directory = "/run/secrets/keys"; };
       says = null;
     };
     "cores with a key each" = {
@@ -60,19 +60,19 @@ let
         nodes = twoCores;
         auth-core.database = postgresql;
       };
-      says = "auth1 auth2 must sign tokens with the same key";
+      says = "auth1 auth2 must sign tokens with the same keys";
     };
     "cores with a database file each" = {
       config = also {
         nodes = twoCores;
-        auth-core.keys.signingFile = "/run/secrets/signing-key";
+        auth-core.keys.directory = "/run/secrets/keys";
       };
       says = "auth1 auth2 would each have accounts of their own";
     };
     "cores that share both" = {
       config = also {
         nodes = twoCores;
-        auth-core.keys.signingFile = "/run/secrets/signing-key";
+        auth-core.keys.directory = "/run/secrets/keys";
         auth-core.database = postgresql;
       };
       says = null;

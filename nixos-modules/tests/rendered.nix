@@ -23,8 +23,7 @@ let
         database.roles = [ ];
       };
       auth-core = {
-        keys.signingFile = "/run/secrets/signing-key";
-        keys.verificationFiles = [ "/etc/old-key.pub" ];
+        keys.directory = "/run/secrets/keys";
         database = {
           type = "postgresql";
           url = "postgres://auth-core@10.0.0.5:5432/auth-core";

@@ -9,8 +9,8 @@
     gateway.openFirewall = true;
 
     auth-core = {
-      # Make it once, with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`, and bring it to every core.
-      keys.signingFile = "/var/lib/secrets/signing-key.pem";
+      # Make it once, with `auth-core keys generate --set tokens.key_directory=keys`, and bring it to every core.
+      keys.directory = "/var/lib/secrets/keys";
       database = {
         type = "postgresql";
         url = "postgres://auth-core@10.0.0.5:5432/auth-core";
