@@ -99,6 +99,8 @@ pub struct Tokens {
     pub audience: String,
     /// How long an access token is good, in seconds.
     pub access_token_seconds: u64,
+    /// How long a session can be refreshed after its log-in, in seconds.
+    pub session_seconds: u64,
     /// Directory with the keys, one `KID.pem` each; see `auth-core keys`. Required; empty means not given.
     pub key_directory: PathBuf,
     /// Make the first key (ES256) on start if the directory has none, and the directory if there is none.
@@ -111,6 +113,7 @@ impl Default for Tokens {
             issuer: "authstack".to_owned(),
             audience: "authstack".to_owned(),
             access_token_seconds: 900,
+            session_seconds: 30 * 24 * 60 * 60,
             key_directory: PathBuf::new(),
             generate_first_key: false,
         }

@@ -16,11 +16,13 @@ pub mod idempotency;
 pub mod keys;
 pub mod metrics;
 pub mod password;
+pub mod refresh_token;
 pub mod server;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;
 pub mod tokens;
+pub mod users;
 pub mod zipkin;
 
 use std::sync::Arc;
@@ -72,6 +74,7 @@ impl App {
             ),
             keys,
             min_password_length: config.password.min_length,
+            session_seconds: config.tokens.session_seconds,
         });
         if hasher.is_weak() {
             tracing::warn!(

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use auth_core::config::{Config, ConfigArgs};
-use auth_core::keys::command::{KeysCommand, run};
+use auth_core::keys::command::{self, KeysCommand};
+use auth_core::users::{self, UserCommand};
 use auth_core::{App, accounts, graphql, telemetry};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
@@ -31,6 +32,13 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Add, change, lock out and show accounts
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Print the GraphQL schema
     Schema,
 }
@@ -40,6 +48,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(&args),
         Command::CheckConfig(args) => check(&args),
         Command::Keys { command, config } => keys(&command, &config),
+        Command::User { command, config } => user(&command, &config),
         Command::Schema => {
             print!("{}", graphql::sdl());
             Ok(())
@@ -54,7 +63,7 @@ fn main() -> ExitCode {
     }
 }
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = auth_core::error::Cause;
 
 fn check(args: &ConfigArgs) -> Result<(), Failure> {
     auth_core::check(&Config::load(args)?)?;
@@ -64,7 +73,17 @@ fn check(args: &ConfigArgs) -> Result<(), Failure> {
 
 fn keys(command: &KeysCommand, args: &ConfigArgs) -> Result<(), Failure> {
     let config = Config::load(args)?;
-    print!("{}", run(command, &config.tokens, accounts::now())?);
+    print!(
+        "{}",
+        command::run(command, &config.tokens, accounts::now())?
+    );
+    Ok(())
+}
+
+fn user(command: &UserCommand, args: &ConfigArgs) -> Result<(), Failure> {
+    let config = Config::load(args)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    print!("{}", runtime.block_on(users::run(command, &config))?);
     Ok(())
 }
 

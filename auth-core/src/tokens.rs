@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::accounts;
+use crate::accounts::{self, Identity};
 use crate::config::{ConfigError, Tokens};
 use crate::keys::{self, Ring};
 
@@ -34,6 +34,8 @@ pub struct Claims {
     pub aud: String,
     /// The account's id.
     pub sub: String,
+    /// The session's id.
+    pub sid: String,
     /// The account's e-mail address.
     pub email: String,
     /// The account's role.
@@ -169,23 +171,23 @@ impl KeyRing {
         &self.jwks
     }
 
-    /// Signs a token for an account, issued at `now` (seconds since 1970).
+    /// Signs a token for an account and one of its sessions, issued at `now` (seconds since 1970).
     ///
     /// # Errors
     /// The signature failed.
     pub fn issue(
         &self,
-        sub: &str,
-        email: &str,
-        role: &str,
+        identity: &Identity,
+        session: &str,
         now: u64,
     ) -> Result<String, jsonwebtoken::errors::Error> {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
-            sub: sub.to_owned(),
-            email: email.to_owned(),
-            role: role.to_owned(),
+            sub: identity.id.clone(),
+            sid: session.to_owned(),
+            email: identity.email.clone(),
+            role: identity.role.clone(),
             iat: now,
             exp: now + self.lifetime,
             jti: Uuid::now_v7().to_string(),

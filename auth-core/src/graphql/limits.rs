@@ -126,7 +126,9 @@ impl<'a> Walk<'a> {
                     self.first.get_or_insert(operation);
                     self.credential_checks += usize::from(operation.checks_credentials());
                     if self.credential_checks > 1 {
-                        return Err("A request may have one signUp or logIn only.");
+                        return Err(
+                            "A request may have only one field that checks or sets a password.",
+                        );
                     }
                     self.selection_set(&field.selection_set.node, depth + 1)?;
                 }

@@ -48,6 +48,10 @@ pub struct Caller {
 pub enum Operation {
     SignUp,
     LogIn,
+    Refresh,
+    LogOut,
+    ChangePassword,
+    DeleteAccount,
     Me,
     VerifyToken,
     Other,
@@ -55,9 +59,13 @@ pub enum Operation {
 
 impl Operation {
     /// All there are.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::SignUp,
         Self::LogIn,
+        Self::Refresh,
+        Self::LogOut,
+        Self::ChangePassword,
+        Self::DeleteAccount,
         Self::Me,
         Self::VerifyToken,
         Self::Other,
@@ -68,6 +76,10 @@ impl Operation {
         match self {
             Self::SignUp => "signUp",
             Self::LogIn => "logIn",
+            Self::Refresh => "refresh",
+            Self::LogOut => "logOut",
+            Self::ChangePassword => "changePassword",
+            Self::DeleteAccount => "deleteAccount",
             Self::Me => "me",
             Self::VerifyToken => "verifyToken",
             Self::Other => "other",
@@ -83,7 +95,10 @@ impl Operation {
 
     /// Whether it costs a password hash.
     fn checks_credentials(self) -> bool {
-        matches!(self, Self::SignUp | Self::LogIn)
+        matches!(
+            self,
+            Self::SignUp | Self::LogIn | Self::ChangePassword | Self::DeleteAccount
+        )
     }
 }
 
@@ -104,13 +119,15 @@ impl From<Identity> for Account {
     }
 }
 
-/// The answer to a sign-up or log-in.
+/// The answer to what begins a session or carries one on.
 #[derive(SimpleObject)]
 struct Session {
     /// What happened, for people.
     message: String,
     /// JWT for `Authorization: Bearer`; null where none was issued.
     access_token: Option<String>,
+    /// Opaque token for `refresh`, good once; null where none was issued.
+    refresh_token: Option<String>,
     /// Lifetime of the access token in seconds; null where none was issued.
     expires_in: Option<u64>,
     /// Who is logged in.
@@ -122,21 +139,31 @@ impl Session {
         match session {
             accounts::Session::New {
                 access_token,
+                refresh_token,
                 identity,
             } => Self {
                 message: message.to_owned(),
                 access_token: Some(access_token),
+                refresh_token: Some(refresh_token),
                 expires_in: Some(lifetime),
                 account: identity.into(),
             },
             accounts::Session::AlreadyLoggedIn(identity) => Self {
                 message: format!("이미 {}로 로그인 하였습니다.", identity.email),
                 access_token: None,
+                refresh_token: None,
                 expires_in: None,
                 account: identity.into(),
             },
         }
     }
+}
+
+/// The answer to what leaves nothing to hand out.
+#[derive(SimpleObject)]
+struct Done {
+    /// What happened, for people.
+    message: &'static str,
 }
 
 fn shown(error: AuthError) -> async_graphql::Error {

@@ -1,10 +1,10 @@
-//! What changes something: `signUp`, and `logIn` for its tokens.
+//! What changes something: accounts and sessions.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Object, Result};
 
-use super::{Caller, Session, shown};
+use super::{Caller, Done, Session, shown};
 use crate::accounts::{self, Accounts};
 use crate::error::AuthError;
 use crate::password::Password;
@@ -55,7 +55,9 @@ impl Mutation {
         let session = accounts
             .log_in(&email, Password::new(password), caller.bearer.as_deref())
             .await;
-        tell_gateway(context, &session);
+        if !matches!(session, Ok(accounts::Session::AlreadyLoggedIn(_))) {
+            tell_gateway(context, &session);
+        }
         let session = session.map_err(shown)?;
         Ok(Session::new(
             session,
@@ -63,16 +65,91 @@ impl Mutation {
             accounts.keys.current().lifetime(),
         ))
     }
+
+    /// Trades a refresh token for a new one and a new access token. A token is good once: if an old one comes again, its
+    /// session ends. With an `Idempotency-Key` header a repeat of the same request gets the same refresh token again.
+    ///
+    /// Error codes: UNAUTHENTICATED, UNAVAILABLE, INTERNAL.
+    async fn refresh(&self, context: &Context<'_>, refresh_token: String) -> Result<Session> {
+        let accounts = context.data_unchecked::<Arc<Accounts>>();
+        let caller = context.data_unchecked::<Caller>();
+        let session = accounts
+            .refresh(&refresh_token, caller.idempotency_key.as_ref())
+            .await
+            .map_err(shown)?;
+        Ok(Session::new(
+            session,
+            "Refreshed.",
+            accounts.keys.current().lifetime(),
+        ))
+    }
+
+    /// Ends the session of the access token in `Authorization: Bearer`.
+    ///
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, UNAVAILABLE, INTERNAL.
+    async fn log_out(&self, context: &Context<'_>) -> Result<Done> {
+        let accounts = context.data_unchecked::<Arc<Accounts>>();
+        let caller = context.data_unchecked::<Caller>();
+        accounts
+            .log_out(caller.bearer.as_deref())
+            .await
+            .map_err(shown)?;
+        Ok(Done {
+            message: "Logged out.",
+        })
+    }
+
+    /// Replaces the password of the account of the access token in `Authorization: Bearer`, ends all its sessions and
+    /// begins a new one.
+    ///
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, WEAK_PASSWORD, BAD_REQUEST, UNAVAILABLE, INTERNAL.
+    async fn change_password(
+        &self,
+        context: &Context<'_>,
+        current_password: String,
+        new_password: String,
+    ) -> Result<Session> {
+        let accounts = context.data_unchecked::<Arc<Accounts>>();
+        let caller = context.data_unchecked::<Caller>();
+        let (current, new) = (Password::new(current_password), Password::new(new_password));
+        let session = accounts
+            .change_password(caller.bearer.as_deref(), current, new)
+            .await;
+        tell_gateway(context, &session);
+        let session = session.map_err(shown)?;
+        Ok(Session::new(
+            session,
+            "Password changed.",
+            accounts.keys.current().lifetime(),
+        ))
+    }
+
+    /// Removes the account of the access token in `Authorization: Bearer`, with all its sessions.
+    ///
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, UNAVAILABLE, INTERNAL.
+    async fn delete_account(&self, context: &Context<'_>, password: String) -> Result<Done> {
+        let accounts = context.data_unchecked::<Arc<Accounts>>();
+        let caller = context.data_unchecked::<Caller>();
+        let password = Password::new(password);
+        let deleted = accounts
+            .delete_account(caller.bearer.as_deref(), password)
+            .await;
+        tell_gateway(context, &deleted);
+        deleted.map_err(shown)?;
+        Ok(Done {
+            message: "Account deleted.",
+        })
+    }
 }
 
 /// Names the outcome of a credential check in a header.
 ///
 /// The gateway counts failures for each client by it, whatever the client wrote into its query, and strips it.
-fn tell_gateway(context: &Context<'_>, checked: &Result<accounts::Session, AuthError>) {
+fn tell_gateway<T>(context: &Context<'_>, checked: &Result<T, AuthError>) {
     let outcome = match checked {
-        Ok(accounts::Session::New { .. }) => "login-ok",
+        Ok(_) => "login-ok",
         Err(AuthError::InvalidCredentials) => "login-failed",
-        _ => return,
+        Err(_) => return,
     };
     context.insert_http_header("x-auth-outcome", outcome);
 }

@@ -33,7 +33,7 @@ enum TokenRefusal {
 
 #[Object]
 impl Query {
-    /// The account of the access token in `Authorization: Bearer`; null if the account is gone.
+    /// The account of the access token in `Authorization: Bearer`, if its session has not ended.
     ///
     /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, UNAVAILABLE, INTERNAL.
     // An error inside the option makes this one field null; outside of it, it would make all of `data` null.
@@ -41,7 +41,7 @@ impl Query {
         let accounts = context.data_unchecked::<Arc<Accounts>>();
         let caller = context.data_unchecked::<Caller>();
         let identity = accounts.me(caller.bearer.as_deref()).await.map_err(shown);
-        identity.map(|found| found.map(Account::from)).transpose()
+        Some(identity.map(Account::from))
     }
 
     /// Whether an access token is good, without asking the database.

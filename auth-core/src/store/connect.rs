@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::{Pools, Store};
 use crate::config::{ConfigError, Database};
+use crate::error::Cause;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -119,7 +120,7 @@ impl Store {
     pub async fn bring_up(&self) {
         let mut pause = Duration::from_millis(100);
         loop {
-            match self.migrate().await {
+            match self.reach().await {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::warn!(%error, "the database cannot be used yet, trying again in {pause:?}")
@@ -128,11 +129,20 @@ impl Store {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
         }
-        self.migrated.store(true, Ordering::Release);
         tracing::info!("the database is ready");
     }
 
-    async fn migrate(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// Connects and migrates, once.
+    ///
+    /// # Errors
+    /// Why the database cannot be used.
+    pub async fn reach(&self) -> Result<(), Cause> {
+        self.migrate().await?;
+        self.migrated.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    async fn migrate(&self) -> Result<(), Cause> {
         // `run_direct`, because the future of `run` cannot be spawned (its bound on `Acquire` is not general enough).
         match &self.pools {
             Pools::Sqlite(pool) => {

@@ -1,6 +1,22 @@
 //! Accounts in SQLite or PostgreSQL: the few queries there are, the same for both.
 
+// Both backends take the same SQL (SQLite knows `$1` too), but their pools are different types.
+macro_rules! on {
+    ($store:expr, $pool:ident => $query:expr) => {
+        $store
+            .in_time(async {
+                match &$store.pools {
+                    $crate::store::Pools::Sqlite($pool) => $query,
+                    $crate::store::Pools::Postgres($pool) => $query,
+                }
+            })
+            .await
+    };
+}
+
+mod changes;
 mod connect;
+mod sessions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +26,8 @@ use sqlx::sqlite::SqliteError;
 use sqlx::{PgPool, SqlitePool};
 
 pub use connect::Source;
+pub use sessions::StoredSession;
+use sessions::begin_session;
 
 use crate::email::Email;
 use crate::error::{AuthError, Cause};
@@ -29,6 +47,8 @@ pub struct Account {
     pub password_hash: String,
     /// What the account may do.
     pub role: String,
+    /// Not 0: locked out by the operator.
+    pub disabled: i64,
 }
 
 /// A sign-up that was remembered by its key.
@@ -75,20 +95,6 @@ enum Pools {
     Postgres(PgPool),
 }
 
-// Both backends take the same SQL (SQLite knows `$1` too), but their pools are different types.
-macro_rules! on {
-    ($store:expr, $pool:ident => $query:expr) => {
-        $store
-            .in_time(async {
-                match &$store.pools {
-                    Pools::Sqlite($pool) => $query,
-                    Pools::Postgres($pool) => $query,
-                }
-            })
-            .await
-    };
-}
-
 impl Store {
     /// The account of an e-mail address.
     ///
@@ -97,18 +103,8 @@ impl Store {
     #[tracing::instrument(name = "db account by email", skip_all, fields(otel.kind = "client"))]
     pub async fn account_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
         const SQL: &str =
-            "SELECT id, email, password_hash, role FROM accounts WHERE email_normal = $1";
+            "SELECT id, email, password_hash, role, disabled FROM accounts WHERE email_normal = $1";
         on!(self, pool => sqlx::query_as(SQL).bind(email.normal()).fetch_optional(pool).await)
-    }
-
-    /// The account with an id.
-    ///
-    /// # Errors
-    /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db account by id", skip_all, fields(otel.kind = "client"))]
-    pub async fn account_by_id(&self, id: &str) -> Result<Option<Account>, StoreError> {
-        const SQL: &str = "SELECT id, email, password_hash, role FROM accounts WHERE id = $1";
-        on!(self, pool => sqlx::query_as(SQL).bind(id).fetch_optional(pool).await)
     }
 
     /// The sign-up that came with this key, if it is still remembered at `now` (seconds since 1970).
@@ -121,14 +117,15 @@ impl Store {
         key: &IdempotencyKey,
         now: u64,
     ) -> Result<Option<RememberedSignUp>, StoreError> {
-        const SQL: &str = "SELECT k.body_tag, a.id, a.email, a.password_hash, a.role \
+        const SQL: &str = "SELECT k.body_tag, a.id, a.email, a.password_hash, a.role, a.disabled \
              FROM idempotency_keys k JOIN accounts a ON a.id = k.account_id \
              WHERE k.key_hash = $1 AND k.created_at > $2";
         let oldest = stored_seconds(now.saturating_sub(REMEMBERED_SECONDS));
         on!(self, pool => sqlx::query_as(SQL).bind(&key.key_hash).bind(oldest).fetch_optional(pool).await)
     }
 
-    /// Adds an account and, with a key, remembers the sign-up in the same transaction. Forgets the ones that are too old.
+    /// Adds an account and, in the same transaction, its first session and, with a key, the memory of the sign-up.
+    /// Forgets the ones that are too old.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the e-mail address or the key is taken; then nothing is changed.
@@ -138,6 +135,7 @@ impl Store {
         account: &Account,
         email: &Email,
         key: Option<&IdempotencyKey>,
+        session: Option<&StoredSession>,
         now: u64,
     ) -> Result<(), StoreError> {
         const ACCOUNT: &str = "INSERT INTO accounts (id, email, email_normal, password_hash, role, created_at) \
@@ -168,6 +166,9 @@ impl Store {
                     .execute(&mut *transaction)
                     .await?;
             }
+            if let Some(session) = session {
+                begin_session!(transaction, session, now)?;
+            }
             transaction.commit().await
         })
     }
@@ -177,7 +178,7 @@ impl Store {
     /// # Errors
     /// See [`Store::account_by_email`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        const SQL: &str = "SELECT id, email, password_hash, role FROM accounts LIMIT 1";
+        const SQL: &str = "SELECT id, email, password_hash, role, disabled FROM accounts LIMIT 1";
         on!(self, pool => sqlx::query_as::<_, Account>(SQL).fetch_optional(pool).await.map(|_| ()))
     }
 

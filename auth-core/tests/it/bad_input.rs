@@ -117,7 +117,8 @@ fn two_credential_checks_in_one_request_are_refused() {
         field("a")
     );
     assert!(
-        refused_body(json!({ "query": spread }).to_string()).contains("one signUp or logIn only")
+        refused_body(json!({ "query": spread }).to_string())
+            .contains("only one field that checks or sets a password")
     );
 }
 

@@ -64,6 +64,7 @@ fn every_key_can_be_given() {
         issuer = "a"
         audience = "b"
         access_token_seconds = 60
+        session_seconds = 3600
         key_directory = "keys"
         generate_first_key = true
         [password]

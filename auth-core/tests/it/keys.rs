@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::node::{EMAIL, Node, PASSWORD, code, key_pair};
 use crate::process::{Process, wait_until};
+use crate::tokens::ann;
 
 /// A directory that is changed by `auth-core keys` only.
 struct Operator(TempDir);
@@ -88,7 +89,7 @@ fn now() -> u64 {
 }
 
 fn issue(ring: &KeyRing) -> String {
-    ring.issue("id", "ann@example.com", "user", now()).unwrap()
+    ring.issue(&ann(), "session", now()).unwrap()
 }
 
 fn published(ring: &KeyRing) -> Vec<String> {

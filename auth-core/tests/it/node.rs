@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 pub const EMAIL: &str = "ann@example.com";
 pub const PASSWORD: &str = "correct horse battery";
 
-const SESSION: &str = "{ message accessToken expiresIn account { id email role } }";
+const SESSION: &str = "{ message accessToken refreshToken expiresIn account { id email role } }";
 
 /// A running node. It stops when dropped.
 pub struct Node {
@@ -253,7 +253,9 @@ pub fn steady(mut answer: Value) -> Value {
         Value::Object(map) => {
             for (key, value) in map.iter_mut() {
                 *value = match (key.as_str(), value.take()) {
-                    ("accessToken" | "id", Value::String(_)) => format!("[{key}]").into(),
+                    ("accessToken" | "refreshToken" | "id", Value::String(_)) => {
+                        format!("[{key}]").into()
+                    }
                     (_, value) => steady(value),
                 };
             }

@@ -9,13 +9,13 @@ use tempfile::TempDir;
 use crate::node::{EMAIL, Node, PASSWORD, code, config, sign_up};
 
 /// A PostgreSQL of its own, on a socket in a folder of its own.
-struct Postgres {
+pub struct Postgres {
     dir: TempDir,
     server: Option<Child>,
 }
 
 impl Postgres {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("pg")
             .tempdir_in("/tmp")
@@ -67,7 +67,7 @@ impl Postgres {
         )
     }
 
-    fn node(&self) -> Node {
+    pub fn node(&self) -> Node {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path());
         config.database.url = self.url();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use auth_core::accounts::Identity;
 use auth_core::config::Tokens;
 use auth_core::tokens::{KeyRing, LEEWAY_SECONDS, TokenError};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -44,11 +45,16 @@ fn now() -> u64 {
     jsonwebtoken::get_current_timestamp()
 }
 
+pub fn ann() -> Identity {
+    Identity {
+        id: "id".to_owned(),
+        email: "ann@example.com".to_owned(),
+        role: "user".to_owned(),
+    }
+}
+
 fn good() -> String {
-    FIXTURE
-        .ring
-        .issue("id", "ann@example.com", "user", now())
-        .unwrap()
+    FIXTURE.ring.issue(&ann(), "session", now()).unwrap()
 }
 
 /// A token signed with our own key, but with another header or other claims.
@@ -63,7 +69,7 @@ fn signed(header: Value, claims: Value) -> String {
         .as_object_mut()
         .unwrap()
         .retain(|_, value| !value.is_null());
-    let mut all = json!({ "iss": "authstack", "aud": "authstack", "sub": "id", "email": "ann@example.com",
+    let mut all = json!({ "iss": "authstack", "aud": "authstack", "sub": "id", "sid": "session", "email": "ann@example.com",
         "role": "user", "iat": now(), "exp": now() + 60, "jti": "1" });
     all.as_object_mut()
         .unwrap()
@@ -112,12 +118,7 @@ fn a_token_says_what_was_signed() {
 
 #[test]
 fn an_expired_token_is_told_from_an_invalid_one() {
-    let issue = |at| {
-        FIXTURE
-            .ring
-            .issue("id", "ann@example.com", "user", at)
-            .unwrap()
-    };
+    let issue = |at| FIXTURE.ring.issue(&ann(), "session", at).unwrap();
     let ago = |seconds| now() - 900 - seconds;
     assert_eq!(
         FIXTURE.ring.verify(&issue(ago(LEEWAY_SECONDS + 5))),
@@ -170,6 +171,7 @@ fn wrong_claims_are_refused_even_with_a_good_signature() {
         json!({ "aud": ["authstack", "other"] }),
         json!({ "aud": null }),
         json!({ "sub": null }),
+        json!({ "sid": null }),
         json!({ "email": null }),
         json!({ "exp": null }),
         json!({ "exp": "never" }),
@@ -223,7 +225,7 @@ fn our_public_key_is_not_taken_for_a_shared_secret() {
 #[test]
 fn keys_rotate_without_a_refused_token() {
     let dir = FIXTURE.dir.path();
-    let issue = |ring: &KeyRing| ring.issue("id", "ann@example.com", "user", now()).unwrap();
+    let issue = |ring: &KeyRing| ring.issue(&ann(), "session", now()).unwrap();
     let (old, new) = (
         ring(dir, "own", &["foreign"]),
         ring(dir, "foreign", &["own"]),

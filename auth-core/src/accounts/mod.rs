@@ -1,5 +1,8 @@
 //! The story of this service: signing up, logging in, and telling who somebody is.
 
+mod changes;
+mod sessions;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,10 +14,8 @@ use crate::hash_pool::HashPool;
 use crate::idempotency::IdempotencyKey;
 use crate::password::Password;
 use crate::store::{Account, Store, StoreError};
-use crate::tokens::{Claims, Keys, TokenError};
-
-/// The role of a new account.
-const ROLE: &str = "user";
+use crate::tokens::{Claims, Keys};
+use crate::users::Role;
 
 /// What the operations need.
 pub struct Accounts {
@@ -26,6 +27,8 @@ pub struct Accounts {
     pub keys: Keys,
     /// Fewest code points of a new password.
     pub min_password_length: usize,
+    /// How long a session lasts after its log-in, in seconds.
+    pub session_seconds: u64,
 }
 
 /// Who somebody is, as the outside sees it.
@@ -43,8 +46,10 @@ pub struct Identity {
 pub enum Session {
     /// A new token.
     New {
-        /// The token.
+        /// The access token.
         access_token: String,
+        /// The refresh token.
+        refresh_token: String,
         /// Whose it is.
         identity: Identity,
     },
@@ -69,7 +74,7 @@ impl Accounts {
         password.check_policy(self.min_password_length)?;
 
         if let Some(account) = self.earlier_sign_up(key).await? {
-            return self.session(account.into());
+            return self.begin(account).await;
         }
         // First in line, then look: of a crowd with one e-mail only those who hash before the first is stored pay.
         let permit = self.hashes.permit().await?;
@@ -80,11 +85,16 @@ impl Accounts {
             id: Uuid::now_v7().to_string(),
             email: email.as_given().to_owned(),
             password_hash: permit.hash(&Arc::new(password)).await?,
-            role: ROLE.to_owned(),
+            role: Role::User.name().to_owned(),
+            disabled: 0,
         };
         // The unique index has the last word on who was first.
-        match self.store.add_account(&account, &email, key, now()).await {
-            Ok(()) => self.session(account.into()),
+        let session = self.new_session(&account)?;
+        let added = self
+            .store
+            .add_account(&account, &email, key, Some(&session.stored), now());
+        match added.await {
+            Ok(()) => self.begun(account, &session),
             Err(StoreError::Conflict) => self.repeated_or_taken(key).await,
             Err(error) => Err(error.into()),
         }
@@ -100,8 +110,10 @@ impl Accounts {
         password: Password,
         bearer: Option<&str>,
     ) -> Result<Session, AuthError> {
-        if let Some(Ok(claims)) = bearer.map(|token| self.keys.current().verify(token)) {
-            return Ok(Session::AlreadyLoggedIn(claims.into()));
+        match self.caller(bearer).await {
+            Ok(account) => return Ok(Session::AlreadyLoggedIn(account.into())),
+            Err(AuthError::Unauthenticated | AuthError::TokenExpired) => {}
+            Err(error) => return Err(error),
         }
         // No account can have these, so refusing them at once tells nothing.
         let email = Email::parse(email).map_err(|_| AuthError::InvalidCredentials)?;
@@ -117,27 +129,17 @@ impl Accounts {
             .map(|account| account.password_hash.clone());
         let right = permit.verify(&Arc::new(password), stored).await?;
         match account {
-            Some(account) if right => self.session(account.into()),
+            Some(account) if right && account.disabled == 0 => self.begin(account).await,
             _ => Err(AuthError::InvalidCredentials),
         }
     }
 
-    /// The account of a valid token, read from the store; none if it is gone.
+    /// The account of a valid token whose session has not ended, read from the store.
     ///
     /// # Errors
     /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `UNAVAILABLE`, `INTERNAL`
-    pub async fn me(&self, bearer: Option<&str>) -> Result<Option<Identity>, AuthError> {
-        let claims = match self
-            .keys
-            .current()
-            .verify(bearer.ok_or(AuthError::Unauthenticated)?)
-        {
-            Ok(claims) => claims,
-            Err(TokenError::Expired) => return Err(AuthError::TokenExpired),
-            Err(TokenError::Invalid) => return Err(AuthError::Unauthenticated),
-        };
-        let account = self.store.account_by_id(&claims.sub).await?;
-        Ok(account.map(Identity::from))
+    pub async fn me(&self, bearer: Option<&str>) -> Result<Identity, AuthError> {
+        Ok(self.caller(bearer).await?.into())
     }
 
     /// The account that an earlier sign-up with this key made.
@@ -155,21 +157,9 @@ impl Accounts {
 
     async fn repeated_or_taken(&self, key: Option<&IdempotencyKey>) -> Result<Session, AuthError> {
         match self.earlier_sign_up(key).await? {
-            Some(account) => self.session(account.into()),
+            Some(account) => self.begin(account).await,
             None => Err(AuthError::EmailTaken),
         }
-    }
-
-    fn session(&self, identity: Identity) -> Result<Session, AuthError> {
-        let access_token = self
-            .keys
-            .current()
-            .issue(&identity.id, &identity.email, &identity.role, now())
-            .map_err(|error| AuthError::Internal(error.into()))?;
-        Ok(Session::New {
-            access_token,
-            identity,
-        })
     }
 }
 

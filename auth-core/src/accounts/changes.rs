@@ -1,0 +1,64 @@
+//! What an account's owner changes, with the password in hand: another password, or no account at all.
+
+use std::sync::Arc;
+
+use super::{Accounts, Session, now};
+use crate::error::AuthError;
+use crate::password::Password;
+
+impl Accounts {
+    /// Replaces the password, ends all sessions of the account and begins a new one for the caller.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `INVALID_CREDENTIALS`, `WEAK_PASSWORD`, `BAD_REQUEST`, `UNAVAILABLE`, `INTERNAL`
+    pub async fn change_password(
+        &self,
+        bearer: Option<&str>,
+        current: Password,
+        new: Password,
+    ) -> Result<Session, AuthError> {
+        let account = self.caller(bearer).await?;
+        new.check_policy(self.min_password_length)?;
+        if current.is_impossible() {
+            return Err(AuthError::InvalidCredentials);
+        }
+        let permit = self.hashes.permit().await?;
+        let stored = Some(account.password_hash.clone());
+        if !permit.verify(&Arc::new(current), stored).await? {
+            return Err(AuthError::InvalidCredentials);
+        }
+        let hash = permit.hash(&Arc::new(new)).await?;
+        let session = self.new_session(&account)?;
+        if self
+            .store
+            .change_password(&account, &hash, &session.stored, now())
+            .await?
+        {
+            self.begun(account, &session)
+        } else {
+            // Somebody else was faster, so what was given is not the current password any more.
+            Err(AuthError::InvalidCredentials)
+        }
+    }
+
+    /// Removes the account and all that belongs to it.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `INVALID_CREDENTIALS`, `UNAVAILABLE`, `INTERNAL`
+    pub async fn delete_account(
+        &self,
+        bearer: Option<&str>,
+        password: Password,
+    ) -> Result<(), AuthError> {
+        let account = self.caller(bearer).await?;
+        if password.is_impossible() {
+            return Err(AuthError::InvalidCredentials);
+        }
+        let permit = self.hashes.permit().await?;
+        let stored = Some(account.password_hash.clone());
+        if !permit.verify(&Arc::new(password), stored).await? {
+            return Err(AuthError::InvalidCredentials);
+        }
+        Ok(self.store.delete_account(&account.id).await?)
+    }
+}

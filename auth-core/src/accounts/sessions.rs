@@ -1,0 +1,158 @@
+//! Sessions: what a log-in begins, `refresh` carries on and `logOut` ends.
+
+use aws_lc_rs::rand;
+use uuid::Uuid;
+
+use super::{Accounts, Identity, Session, now};
+use crate::error::AuthError;
+use crate::idempotency::IdempotencyKey;
+use crate::refresh_token::RefreshToken;
+use crate::store::{Account, StoredSession};
+use crate::tokens::{Claims, TokenError};
+
+/// A session that is not stored yet.
+pub(super) struct NewSession {
+    pub(super) stored: StoredSession,
+    token: RefreshToken,
+}
+
+impl Accounts {
+    /// Trades a refresh token for a new one and a new access token.
+    ///
+    /// A token is good once. If it comes again, one of the two who have it has stolen it, and as nobody can tell which,
+    /// the session ends for both (RFC 9700, 4.14.2). There is no time of grace: clients must not refresh twice at once.
+    /// A repeat with the same `Idempotency-Key` is told apart, and gets the same refresh token again.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, `UNAVAILABLE`, `INTERNAL`
+    pub async fn refresh(
+        &self,
+        token: &str,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Session, AuthError> {
+        let token = RefreshToken::parse(token).ok_or(AuthError::Unauthenticated)?;
+        let family = token.family_hash();
+        let stored = self.store.session(&family, now()).await?;
+        let stored = stored.ok_or(AuthError::Unauthenticated)?;
+        if stored.token_hash == token.hash() {
+            let mut nonce = [0; 32];
+            rand::fill(&mut nonce).map_err(no_randomness)?;
+            let (next, nonce) = match key {
+                Some(key) => (token.next_for(key, &nonce), Some(nonce.as_slice())),
+                None => (token.next().map_err(no_randomness)?, None),
+            };
+            if self.store.rotate(&stored, &next.hash(), nonce).await? {
+                return self.carry_on(&stored, next).await;
+            }
+        }
+        // Somebody has used it: the same caller with the same request, or another one.
+        if let (Some(key), Some(stored)) = (key, self.store.session(&family, now()).await?)
+            && let Some(nonce) = &stored.nonce
+        {
+            let next = token.next_for(key, nonce);
+            if next.hash() == stored.token_hash {
+                return self.carry_on(&stored, next).await;
+            }
+        }
+        tracing::warn!(
+            account = stored.account_id,
+            "an old refresh token was used: its session is ended"
+        );
+        self.store.end_session(&stored.id).await?;
+        Err(AuthError::Unauthenticated)
+    }
+
+    async fn carry_on(
+        &self,
+        session: &StoredSession,
+        token: RefreshToken,
+    ) -> Result<Session, AuthError> {
+        let account = self.store.account_by_session(&session.id, now()).await?;
+        let account = account.ok_or(AuthError::Unauthenticated)?;
+        self.tokens_for(account, &session.id, &token)
+    }
+
+    /// Ends the session of an access token. That token still verifies until it expires, but `me` refuses it.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `UNAVAILABLE`, `INTERNAL`
+    pub async fn log_out(&self, bearer: Option<&str>) -> Result<(), AuthError> {
+        let claims = self.claims(bearer)?;
+        Ok(self.store.end_session(&claims.sid).await?)
+    }
+
+    /// The account of an access token whose session has not ended.
+    pub(super) async fn caller(&self, bearer: Option<&str>) -> Result<Account, AuthError> {
+        let claims = self.claims(bearer)?;
+        let account = self.store.account_by_session(&claims.sid, now()).await?;
+        account
+            .filter(|account| account.id == claims.sub)
+            .ok_or(AuthError::Unauthenticated)
+    }
+
+    fn claims(&self, bearer: Option<&str>) -> Result<Claims, AuthError> {
+        let token = bearer.ok_or(AuthError::Unauthenticated)?;
+        self.keys
+            .current()
+            .verify(token)
+            .map_err(|error| match error {
+                TokenError::Expired => AuthError::TokenExpired,
+                TokenError::Invalid => AuthError::Unauthenticated,
+            })
+    }
+
+    pub(super) fn new_session(&self, account: &Account) -> Result<NewSession, AuthError> {
+        let token = RefreshToken::new().map_err(no_randomness)?;
+        let expires = now().saturating_add(self.session_seconds);
+        Ok(NewSession {
+            stored: StoredSession {
+                id: Uuid::now_v7().to_string(),
+                account_id: account.id.clone(),
+                family_hash: token.family_hash(),
+                token_hash: token.hash(),
+                nonce: None,
+                expires_at: i64::try_from(expires).unwrap_or(i64::MAX),
+            },
+            token,
+        })
+    }
+
+    /// Begins a session for an account that has proved who it is.
+    pub(super) async fn begin(&self, account: Account) -> Result<Session, AuthError> {
+        let session = self.new_session(&account)?;
+        self.store.begin_session(&session.stored, now()).await?;
+        self.begun(account, &session)
+    }
+
+    /// The tokens of a session that is stored.
+    pub(super) fn begun(
+        &self,
+        account: Account,
+        session: &NewSession,
+    ) -> Result<Session, AuthError> {
+        self.tokens_for(account, &session.stored.id, &session.token)
+    }
+
+    fn tokens_for(
+        &self,
+        account: Account,
+        session: &str,
+        refresh_token: &RefreshToken,
+    ) -> Result<Session, AuthError> {
+        let identity = Identity::from(account);
+        let access_token = self
+            .keys
+            .current()
+            .issue(&identity, session, now())
+            .map_err(|error| AuthError::Internal(error.into()))?;
+        Ok(Session::New {
+            access_token,
+            refresh_token: refresh_token.text(),
+            identity,
+        })
+    }
+}
+
+fn no_randomness(_: aws_lc_rs::error::Unspecified) -> AuthError {
+    AuthError::Internal("the system has no randomness".into())
+}

@@ -1,0 +1,85 @@
+//! Changes to an account that is there.
+
+use super::sessions::{StoredSession, begin_session};
+use super::{Account, Store, StoreError, stored_seconds};
+
+impl Store {
+    /// Replaces a password, ends all sessions of the account and begins a new one. Answers whether the old password hash
+    /// was still there; if not, nothing is changed.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db change password", skip_all, fields(otel.kind = "client"))]
+    pub async fn change_password(
+        &self,
+        account: &Account,
+        password_hash: &str,
+        session: &StoredSession,
+        now: u64,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str =
+            "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+        const END: &str = "DELETE FROM sessions WHERE account_id = $1";
+        let now = stored_seconds(now);
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            let changed = sqlx::query(SQL)
+                .bind(password_hash)
+                .bind(&account.id)
+                .bind(&account.password_hash)
+                .execute(&mut *transaction)
+                .await?;
+            if changed.rows_affected() == 0 {
+                return Ok(false);
+            }
+            sqlx::query(END).bind(&account.id).execute(&mut *transaction).await?;
+            begin_session!(transaction, session, now)?;
+            transaction.commit().await.map(|()| true)
+        })
+    }
+
+    /// Removes an account, with all that belongs to it.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db delete account", skip_all, fields(otel.kind = "client"))]
+    pub async fn delete_account(&self, id: &str) -> Result<(), StoreError> {
+        const SQL: &str = "DELETE FROM accounts WHERE id = $1";
+        on!(self, pool => sqlx::query(SQL).bind(id).execute(pool).await.map(|_| ()))
+    }
+
+    /// Gives an account another role.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    pub async fn set_role(&self, id: &str, role: &str) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE accounts SET role = $1 WHERE id = $2";
+        on!(self, pool => sqlx::query(SQL).bind(role).bind(id).execute(pool).await.map(|_| ()))
+    }
+
+    /// Locks an account out, which ends its sessions, or lets it in again.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    pub async fn set_disabled(&self, id: &str, disabled: bool) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE accounts SET disabled = $1 WHERE id = $2";
+        const END: &str = "DELETE FROM sessions WHERE account_id = $1";
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            sqlx::query(SQL).bind(i64::from(disabled)).bind(id).execute(&mut *transaction).await?;
+            if disabled {
+                sqlx::query(END).bind(id).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await
+        })
+    }
+
+    /// Up to `most` accounts whose id comes after `after`, oldest first.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    pub async fn accounts(&self, after: &str, most: u16) -> Result<Vec<Account>, StoreError> {
+        const SQL: &str = "SELECT id, email, password_hash, role, disabled FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+        on!(self, pool => sqlx::query_as(SQL).bind(after).bind(i64::from(most)).fetch_all(pool).await)
+    }
+}

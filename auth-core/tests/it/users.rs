@@ -1,0 +1,122 @@
+//! `auth-core user`: accounts by the operator's hand.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use insta::assert_snapshot;
+
+use crate::node::{EMAIL, Node, PASSWORD, code};
+use crate::refresh::{Tokens, me, refresh};
+
+/// Runs `auth-core user` on the node's database.
+fn user(node: &Node, command: &[&str], input: &str) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_auth-core"))
+        .arg("user")
+        .args(command)
+        .args([
+            "--set",
+            "database.url=sqlite:auth.db",
+            "--set",
+            "password.scrypt.log_n=4",
+        ])
+        .env_clear()
+        .current_dir(node.dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that refuses its arguments does not read.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    format!("exit {}\n{text}", output.status.code().unwrap())
+}
+
+#[test]
+fn an_operator_adds_promotes_locks_out_and_lets_in() {
+    let node = Node::start();
+    assert!(
+        user(&node, &["add", EMAIL], &format!("{PASSWORD}\n"))
+            .starts_with("exit 0\nadded ann@example.com")
+    );
+    let tokens = Tokens::of(&node.log_in(EMAIL, PASSWORD), "logIn");
+    assert_eq!(me(&node, &tokens)["data"]["me"]["role"], "user");
+
+    assert!(user(&node, &["set-role", "ANN@example.com", "admin"], "").starts_with("exit 0\n"));
+    let answer = refresh(&node, &tokens.refresh);
+    assert_eq!(answer["data"]["refresh"]["account"]["role"], "admin");
+    let tokens = Tokens::of(&answer, "refresh");
+
+    assert!(user(&node, &["disable", EMAIL], "").starts_with("exit 0\n"));
+    assert_eq!(code(&refresh(&node, &tokens.refresh)), "UNAUTHENTICATED");
+    assert_eq!(code(&me(&node, &tokens)), "UNAUTHENTICATED");
+    let hashes = node.hashes();
+    assert_eq!(
+        code(&node.log_in(EMAIL, PASSWORD)),
+        "INVALID_CREDENTIALS",
+        "nobody learns that it is disabled"
+    );
+    assert_eq!(node.hashes(), hashes + 1.0, "nor by the time it takes");
+
+    assert!(user(&node, &["enable", EMAIL], "").starts_with("exit 0\n"));
+    Tokens::of(&node.log_in(EMAIL, PASSWORD), "logIn");
+}
+
+#[test]
+fn a_password_is_read_from_a_file_without_the_end_of_its_line() {
+    let node = Node::start();
+    std::fs::write(node.dir.path().join("password"), format!("{PASSWORD}\r\n")).unwrap();
+    let added = user(
+        &node,
+        &[
+            "add",
+            EMAIL,
+            "--role",
+            "admin",
+            "--password-file",
+            "password",
+        ],
+        "",
+    );
+    assert!(added.starts_with("exit 0\n"), "{added}");
+    let answer = node.log_in(EMAIL, PASSWORD);
+    assert_eq!(answer["data"]["logIn"]["account"]["role"], "admin");
+}
+
+#[test]
+fn what_an_operator_cannot_do_is_said() {
+    let node = Node::start();
+    user(&node, &["add", EMAIL], PASSWORD);
+    user(&node, &["disable", EMAIL], "");
+    user(
+        &node,
+        &["add", "bob@example.com", "--role", "admin"],
+        PASSWORD,
+    );
+    let said = [
+        ("taken", user(&node, &["add", "Ann@Example.com"], PASSWORD)),
+        ("no e-mail", user(&node, &["add", "ann"], PASSWORD)),
+        ("no password", user(&node, &["add", "cy@example.com"], "")),
+        (
+            "no such file",
+            user(
+                &node,
+                &["add", "cy@example.com", "--password-file", "nothing"],
+                "",
+            ),
+        ),
+        (
+            "no such role",
+            user(&node, &["set-role", EMAIL, "king"], ""),
+        ),
+        (
+            "no such account",
+            user(&node, &["disable", "cy@example.com"], ""),
+        ),
+        ("list", user(&node, &["list"], "")),
+    ];
+    insta::with_settings!({filters => vec![(r"[0-9a-f]{8}-[0-9a-f-]{27}", "[id]")]}, {
+        assert_snapshot!(said.map(|(what, said)| format!("== {what}\n{said}")).concat());
+    });
+}
