@@ -129,7 +129,9 @@ pub struct Password {
     /// Cost of a hash.
     pub scrypt: Scrypt,
     /// Hashes that run at once; by default one for each core.
-    pub concurrent_hashes: usize,
+    pub concurrent_hashes: u32,
+    /// Longest wait for a hash, in seconds. What cannot begin by then is refused at once, with `OVERLOADED`.
+    pub queue_seconds: u64,
 }
 
 impl Default for Password {
@@ -137,7 +139,9 @@ impl Default for Password {
         Self {
             min_length: 15,
             scrypt: Scrypt::default(),
-            concurrent_hashes: std::thread::available_parallelism().map_or(1, usize::from),
+            concurrent_hashes: std::thread::available_parallelism()
+                .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
+            queue_seconds: 5,
         }
     }
 }
@@ -251,9 +255,15 @@ impl Config {
         within("scrypt.p", p, 1, 16)?;
         within(
             "concurrent_hashes",
-            u32::try_from(self.password.concurrent_hashes).unwrap_or(u32::MAX),
+            self.password.concurrent_hashes,
             1,
             1024,
+        )?;
+        within(
+            "queue_seconds",
+            u32::try_from(self.password.queue_seconds).unwrap_or(u32::MAX),
+            1,
+            60,
         )?;
         within(
             "min_length",

@@ -31,6 +31,12 @@ pub enum AuthError {
     /// The idempotency key was used before, with another request.
     #[error("This Idempotency-Key was used before with a different request.")]
     IdempotencyKeyReused,
+    /// More passwords to check than there is time for.
+    #[error("There is too much to do at the moment. Try again in {retry_after_seconds} s.")]
+    Overloaded {
+        /// When it is likely to be better.
+        retry_after_seconds: u64,
+    },
     /// The database does not answer.
     #[error("The service is not available at the moment. Try again.")]
     Unavailable(#[source] Cause),
@@ -54,6 +60,7 @@ impl AuthError {
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::Overloaded { .. } => "OVERLOADED",
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::Internal(_) => "INTERNAL",
         }
@@ -68,7 +75,14 @@ impl ErrorExtensions for AuthError {
             Self::Internal(cause) => tracing::error!(%cause, "internal error"),
             _ => {}
         }
-        async_graphql::Error::new(self.to_string())
-            .extend_with(|_, extensions| extensions.set("code", self.code()))
+        async_graphql::Error::new(self.to_string()).extend_with(|_, extensions| {
+            extensions.set("code", self.code());
+            if let Self::Overloaded {
+                retry_after_seconds,
+            } = self
+            {
+                extensions.set("retryAfterSeconds", *retry_after_seconds);
+            }
+        })
     }
 }

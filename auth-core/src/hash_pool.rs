@@ -2,9 +2,13 @@
 //!
 //! A hash fills 128 MiB and a core for a quarter of a second, so only `concurrent_hashes` run at once, on blocking
 //! threads; everybody else waits in line without holding up cheap requests. A caller that goes away leaves the line.
+//!
+//! The line is bounded by time, not by length: who cannot begin before the deadline is sent away at once, which costs next
+//! to nothing, instead of being kept until they give up.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
@@ -17,7 +21,61 @@ use crate::password::{HashError, Hasher, Password};
 pub struct HashPool {
     permits: Arc<Semaphore>,
     hasher: Hasher,
+    line: Arc<Line>,
     metrics: Arc<Metrics>,
+}
+
+/// Who waits, and how fast the line moves.
+struct Line {
+    /// Hashes that run at once.
+    width: u32,
+    /// Longest wait.
+    deadline: Duration,
+    waiting: AtomicU32,
+    /// How long a hash takes of late, in microseconds; 0 before the first.
+    hash_micros: AtomicU64,
+}
+
+impl Line {
+    /// How long the last of `waiting` will wait until it begins.
+    fn wait(&self, waiting: u32) -> Duration {
+        let rounds = waiting.div_ceil(self.width);
+        Duration::from_micros(self.hash_micros.load(Ordering::Relaxed)) * rounds
+    }
+
+    /// Counts a hash in: each changes the average by a quarter, so that it follows the machine's load.
+    fn took(&self, time: Duration) {
+        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let before = self.hash_micros.load(Ordering::Relaxed);
+        let after = if before == 0 {
+            time
+        } else {
+            before - before / 4 + time / 4
+        };
+        self.hash_micros.store(after, Ordering::Relaxed);
+    }
+
+    fn overloaded(&self) -> AuthError {
+        let wait = self.wait(self.waiting.load(Ordering::Relaxed));
+        AuthError::Overloaded {
+            retry_after_seconds: wait.as_secs().clamp(1, 60),
+        }
+    }
+}
+
+/// A place in the line. It is given up when dropped, which is also how a caller that goes away leaves.
+struct Place<'a>(&'a Line, u32);
+
+impl<'a> Place<'a> {
+    fn take(line: &'a Line) -> Self {
+        Self(line, line.waiting.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The right to hash. The slot is free again when the permit is dropped and its last hash has ended.
@@ -25,14 +83,21 @@ pub struct HashPermit {
     // Shared with the blocking task: a hash whose caller went away still fills its memory until it ends.
     slot: Arc<OwnedSemaphorePermit>,
     hasher: Hasher,
+    line: Arc<Line>,
     metrics: Arc<Metrics>,
 }
 
 impl HashPool {
-    /// A pool in which `concurrent` hashes run at once.
-    pub fn new(hasher: Hasher, concurrent: usize, metrics: Arc<Metrics>) -> Self {
+    /// A pool in which `concurrent` hashes run at once, and nobody waits longer than `deadline`.
+    pub fn new(hasher: Hasher, concurrent: u32, deadline: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(concurrent)),
+            permits: Arc::new(Semaphore::new(concurrent as usize)),
+            line: Arc::new(Line {
+                width: concurrent,
+                deadline,
+                waiting: AtomicU32::new(0),
+                hash_micros: AtomicU64::new(0),
+            }),
             hasher,
             metrics,
         }
@@ -41,18 +106,29 @@ impl HashPool {
     /// Waits in line, first come first served.
     ///
     /// # Errors
-    /// [`AuthError::Internal`] if the pool is closed, which nothing does.
+    /// [`AuthError::Overloaded`], at once if the deadline cannot be kept, else when it has passed; [`AuthError::Internal`] if the pool is closed, which nothing does.
     pub async fn permit(&self) -> Result<HashPermit, AuthError> {
+        let place = Place::take(&self.line);
+        if self.permits.available_permits() == 0 && self.line.wait(place.1) > self.line.deadline {
+            self.metrics.hashes_refused_total.inc();
+            return Err(self.line.overloaded());
+        }
         let waiting = self.metrics.hash_queue_seconds.start_timer();
-        let slot = Arc::clone(&self.permits)
+        let turn = Arc::clone(&self.permits)
             .acquire_owned()
-            .instrument(tracing::info_span!("wait for hash"))
-            .await
-            .map_err(|error| AuthError::Internal(error.into()))?;
+            .instrument(tracing::info_span!("wait for hash"));
+        let slot = match tokio::time::timeout(self.line.deadline, turn).await {
+            Ok(slot) => slot.map_err(|error| AuthError::Internal(error.into()))?,
+            Err(_) => {
+                self.metrics.hashes_refused_total.inc();
+                return Err(self.line.overloaded());
+            }
+        };
         waiting.observe_duration();
         Ok(HashPermit {
             slot: Arc::new(slot),
             hasher: self.hasher,
+            line: Arc::clone(&self.line),
             metrics: Arc::clone(&self.metrics),
         })
     }
@@ -87,6 +163,7 @@ impl HashPermit {
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, AuthError> {
         let (slot, metrics) = (Arc::clone(&self.slot), Arc::clone(&self.metrics));
+        let line = Arc::clone(&self.line);
         let hashing = tokio::task::spawn_blocking(move || {
             metrics.hashes_total.inc();
             metrics.hashes_in_flight.inc();
@@ -95,6 +172,7 @@ impl HashPermit {
             metrics
                 .hash_seconds
                 .observe(started.elapsed().as_secs_f64());
+            line.took(started.elapsed());
             metrics.hashes_in_flight.dec();
             drop(slot);
             result

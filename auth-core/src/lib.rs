@@ -70,6 +70,7 @@ impl App {
             hashes: HashPool::new(
                 hasher,
                 config.password.concurrent_hashes,
+                Duration::from_secs(config.password.queue_seconds),
                 Arc::clone(&metrics),
             ),
             keys,

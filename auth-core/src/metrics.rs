@@ -21,6 +21,8 @@ pub struct Metrics {
     pub hashes_in_flight: IntGauge,
     /// Hashes that were started.
     pub hashes_total: IntCounter,
+    /// Hashes that were refused because the line was too long.
+    pub hashes_refused_total: IntCounter,
 }
 
 const SECONDS: [f64; 14] = [
@@ -58,6 +60,10 @@ impl Metrics {
                 "Password hashes that run now.",
             )?,
             hashes_total: IntCounter::new("auth_hashes_total", "Password hashes started.")?,
+            hashes_refused_total: IntCounter::new(
+                "auth_hashes_refused_total",
+                "Password hashes refused because the wait would have been too long.",
+            )?,
         };
         let build_info = IntGaugeVec::new(
             Opts::new("auth_build_info", "Always 1; the labels tell."),
@@ -74,6 +80,7 @@ impl Metrics {
         registry.register(Box::new(metrics.hash_queue_seconds.clone()))?;
         registry.register(Box::new(metrics.hashes_in_flight.clone()))?;
         registry.register(Box::new(metrics.hashes_total.clone()))?;
+        registry.register(Box::new(metrics.hashes_refused_total.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         for operation in crate::graphql::Operation::ALL {
             // A rate over a series that is not there yet misses its first increase.

@@ -16,7 +16,7 @@ pub struct Mutation;
 impl Mutation {
     /// Makes an account and logs it in. With an `Idempotency-Key` header a repeat of the same request succeeds again.
     ///
-    /// Error codes: INVALID_EMAIL, WEAK_PASSWORD, BAD_REQUEST, EMAIL_TAKEN, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
+    /// Error codes: INVALID_EMAIL, WEAK_PASSWORD, BAD_REQUEST, EMAIL_TAKEN, IDEMPOTENCY_KEY_REUSED, OVERLOADED, UNAVAILABLE, INTERNAL.
     async fn sign_up(
         &self,
         context: &Context<'_>,
@@ -43,7 +43,7 @@ impl Mutation {
     /// Checks e-mail and password and issues an access token. With a valid token already in `Authorization` nothing is
     /// checked or issued, and the message says who is logged in.
     ///
-    /// Error codes: INVALID_CREDENTIALS, UNAVAILABLE, INTERNAL.
+    /// Error codes: INVALID_CREDENTIALS, OVERLOADED, UNAVAILABLE, INTERNAL.
     async fn log_in(
         &self,
         context: &Context<'_>,
@@ -102,7 +102,7 @@ impl Mutation {
     /// Replaces the password of the account of the access token in `Authorization: Bearer`, ends all its sessions and
     /// begins a new one.
     ///
-    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, WEAK_PASSWORD, BAD_REQUEST, UNAVAILABLE, INTERNAL.
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, WEAK_PASSWORD, BAD_REQUEST, OVERLOADED, UNAVAILABLE, INTERNAL.
     async fn change_password(
         &self,
         context: &Context<'_>,
@@ -126,7 +126,7 @@ impl Mutation {
 
     /// Removes the account of the access token in `Authorization: Bearer`, with all its sessions.
     ///
-    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, UNAVAILABLE, INTERNAL.
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, OVERLOADED, UNAVAILABLE, INTERNAL.
     async fn delete_account(&self, context: &Context<'_>, password: String) -> Result<Done> {
         let accounts = context.data_unchecked::<Arc<Accounts>>();
         let caller = context.data_unchecked::<Caller>();

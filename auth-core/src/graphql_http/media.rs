@@ -3,7 +3,7 @@
 use async_graphql::{PathSegment, Response, ServerError, Value};
 use http_body_util::Full;
 use hyper::StatusCode;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use crate::http::{Answer, Failure};
@@ -89,7 +89,15 @@ impl Media {
             Some(Value::String(code)) => code.to_lowercase(),
             _ => "ok".to_owned(),
         };
+        // A limit of the whole service, not of one field: gateways and clients that read no GraphQL must see it.
+        let retry_after = errors.iter().find_map(|error| {
+            match error.extensions.as_ref()?.get("retryAfterSeconds")? {
+                Value::Number(seconds) => seconds.as_u64(),
+                _ => None,
+            }
+        });
         let status = match self {
+            _ if retry_after.is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Self::GraphqlResponse if !executed => StatusCode::BAD_REQUEST,
             _ => StatusCode::OK,
         };
@@ -103,6 +111,9 @@ impl Media {
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type()));
         answer.headers_mut().extend(response.http_headers);
+        if let Some(seconds) = retry_after {
+            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
         (answer, outcome)
     }
 }

@@ -71,6 +71,7 @@ fn every_key_can_be_given() {
         min_length = 8
         scrypt = { log_n = 14, r = 8, p = 5 }
         concurrent_hashes = 2
+        queue_seconds = 3
         [log]
         format = "human"
         level = "debug"

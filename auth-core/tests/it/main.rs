@@ -6,6 +6,7 @@ mod email;
 mod idempotency;
 mod keys;
 mod node;
+mod overload;
 mod passwords;
 mod postgres;
 mod process;

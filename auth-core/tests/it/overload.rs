@@ -1,0 +1,101 @@
+//! More log-ins than can be hashed: some wait, the others are told at once, and nobody else notices.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::node::{EMAIL, Node, PASSWORD, code, log_in};
+
+/// One hash at a time, which takes a good part of a second in any build.
+fn slow() -> Node {
+    let node = Node::start_with(|config| {
+        config.password.scrypt.log_n = 14;
+        config.password.scrypt.p = 8;
+        config.password.concurrent_hashes = 1;
+        config.password.queue_seconds = 1;
+    });
+    node.sign_up(EMAIL, PASSWORD);
+    node
+}
+
+fn body() -> String {
+    json!({ "query": log_in(), "variables": { "email": EMAIL, "password": PASSWORD } }).to_string()
+}
+
+#[test]
+fn what_cannot_be_hashed_in_time_is_refused_and_everything_else_goes_on() {
+    let node = slow();
+    let token = node.log_in(EMAIL, PASSWORD)["data"]["logIn"]["accessToken"].clone();
+    let bearer = format!("Bearer {}", token.as_str().unwrap());
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..60)
+            .map(|_| scope.spawn(|| node.post(&[], body())))
+            .collect();
+        node.wait_until("a hash is running", || {
+            node.metric("auth_hashes_in_flight") > 0.0
+        });
+        let me = node.graphql(&[("authorization", &bearer)], "{ me { email } }", json!({}));
+        assert_eq!(me["data"]["me"]["email"], EMAIL);
+        assert_eq!(node.get("/readyz").status, 200);
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let refused: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status == 503)
+        .collect();
+    let served = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(served + refused.len(), 60);
+    assert!(served > 0 && !refused.is_empty(), "{served} served");
+    for answer in &refused {
+        assert_eq!(code(&answer.json()), "OVERLOADED");
+        let seconds: u64 = answer.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&seconds));
+        assert_eq!(
+            answer.json()["errors"][0]["extensions"]["retryAfterSeconds"],
+            seconds
+        );
+        assert_eq!(answer.header("x-auth-outcome"), "", "nothing was checked");
+    }
+    assert_eq!(
+        node.metric("auth_hashes_refused_total"),
+        refused.len() as f64
+    );
+    assert!(
+        node.log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object(),
+        "it is over when it is over"
+    );
+}
+
+#[test]
+fn a_client_that_goes_away_leaves_the_line() {
+    let node = slow();
+    let before = node.hashes();
+    let address = node.url.trim_start_matches("http://").to_owned();
+    let body = body();
+    // Few enough that none is refused: they would all have been hashed.
+    let crowd: Vec<_> = (0..3)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            let length = body.len();
+            write!(stream, "POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+            stream
+        })
+        .collect();
+    node.wait_until("a hash is running", || {
+        node.metric("auth_hashes_in_flight") > 0.0
+    });
+    drop(crowd);
+    node.wait_until("no hash is running", || {
+        node.metric("auth_hashes_in_flight") == 0.0
+    });
+    assert!(node.log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());
+    assert!(
+        node.hashes() <= before + 3.0,
+        "{} hashes for those who left",
+        node.hashes() - before - 1.0
+    );
+}
