@@ -135,6 +135,11 @@ impl HashPool {
 }
 
 impl HashPermit {
+    /// See [`Hasher::is_outdated`].
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        self.hasher.is_outdated(stored)
+    }
+
     /// The PHC string of a new password.
     ///
     /// # Errors

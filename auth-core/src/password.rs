@@ -117,6 +117,16 @@ impl Hasher {
             .is_ok())
     }
 
+    /// Whether a stored hash cost less work than a new one would.
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        let Ok(hash) = PasswordHash::new(stored) else {
+            return false;
+        };
+        let cost = |name, default| hash.params.get_decimal(name).unwrap_or(default);
+        let work = memory(cost("ln", 17), cost("r", 8)).saturating_mul(cost("p", 1).into());
+        work < self.memory().saturating_mul(self.params.p().into())
+    }
+
     /// A hash of the current cost that no password matches.
     ///
     /// Verifying against it makes a log-in with an unknown e-mail cost what a wrong password costs. It needs no

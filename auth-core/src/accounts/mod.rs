@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::email::Email;
 use crate::error::AuthError;
-use crate::hash_pool::HashPool;
+use crate::hash_pool::{HashPermit, HashPool};
 use crate::idempotency::IdempotencyKey;
 use crate::password::Password;
 use crate::store::{Account, Store, StoreError};
@@ -127,11 +127,31 @@ impl Accounts {
         let stored = account
             .as_ref()
             .map(|account| account.password_hash.clone());
-        let right = permit.verify(&Arc::new(password), stored).await?;
+        let password = Arc::new(password);
+        let right = permit.verify(&password, stored).await?;
         match account {
-            Some(account) if right && account.disabled == 0 => self.begin(account).await,
+            Some(account) if right && account.disabled == 0 => {
+                if permit.is_outdated(&account.password_hash)
+                    && let Err(error) = self.hash_again(&account, &permit, &password).await
+                {
+                    tracing::warn!(%error, "a password could not be hashed again; its next log-in will try");
+                }
+                drop(permit);
+                self.begin(account).await
+            }
             _ => Err(AuthError::InvalidCredentials),
         }
+    }
+
+    /// Stores a hash of the cost that is configured now, unless the password was changed meanwhile.
+    async fn hash_again(
+        &self,
+        account: &Account,
+        permit: &HashPermit,
+        password: &Arc<Password>,
+    ) -> Result<(), AuthError> {
+        let hash = permit.hash(password).await?;
+        Ok(self.store.replace_hash(account, &hash).await?)
     }
 
     /// The account of a valid token whose session has not ended, read from the store.

@@ -38,6 +38,23 @@ impl Store {
         })
     }
 
+    /// Replaces the hash of a password that stays the same, if it is still there.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db replace hash", skip_all, fields(otel.kind = "client"))]
+    pub async fn replace_hash(&self, account: &Account, hash: &str) -> Result<(), StoreError> {
+        const SQL: &str =
+            "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+        on!(self, pool => sqlx::query(SQL)
+            .bind(hash)
+            .bind(&account.id)
+            .bind(&account.password_hash)
+            .execute(pool)
+            .await
+            .map(|_| ()))
+    }
+
     /// Removes an account, with all that belongs to it.
     ///
     /// # Errors

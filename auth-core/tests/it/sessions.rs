@@ -204,3 +204,27 @@ fn accounts_outlive_the_node_and_two_nodes_share_one_file() {
     drop(second);
     assert_eq!(code(&third.sign_up(EMAIL, PASSWORD)), "EMAIL_TAKEN");
 }
+
+#[test]
+fn a_cost_that_was_raised_is_applied_at_the_next_log_in_and_one_that_was_lowered_is_not() {
+    let cheap = Node::start();
+    cheap.sign_up(EMAIL, PASSWORD);
+    let url = format!("sqlite:{}", cheap.dir.path().join("auth.db").display());
+    let dear = Node::start_with(|config| {
+        config.database.url = url;
+        config.password.scrypt.log_n = 6;
+    });
+    let hashes_of_log_in = |node: &Node| {
+        let before = node.hashes();
+        assert!(node.log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());
+        node.hashes() - before
+    };
+    assert_eq!(
+        code(&dear.log_in(EMAIL, "wrong horse battery")),
+        "INVALID_CREDENTIALS"
+    );
+    assert_eq!(hashes_of_log_in(&dear), 2.0, "one to check, one to store");
+    assert_eq!(hashes_of_log_in(&dear), 1.0, "once is enough");
+    assert_eq!(hashes_of_log_in(&cheap), 1.0, "the dear hash stays");
+    assert_eq!(hashes_of_log_in(&dear), 1.0);
+}
