@@ -1,13 +1,13 @@
 //! What must be there before the first process starts: keys, addresses, and every configuration as a file.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 use crate::{
     keys,
@@ -41,7 +41,7 @@ pub(crate) struct Prepared {
     /// The parts, in the order in which they are shown.
     pub parts: Vec<Part>,
     /// Where PostgreSQL keeps its data.
-    pub scratch: Scratch,
+    pub scratch: TempDir,
     /// Held for as long as the stack is.
     _network: Network,
 }
@@ -60,7 +60,7 @@ impl Setup {
         let ca = keys::prepare(&keys, &format!("{}.1", self.network.prefix()))?;
         let data = directory.join("data");
         fs::create_dir_all(&data)?;
-        let scratch = Scratch::make(&data)?;
+        let scratch = scratch(&data)?;
         let wants = |name: &str| {
             self.parts
                 .as_ref()
@@ -70,7 +70,7 @@ impl Setup {
             topology: self.topology,
             network: self.network.prefix(),
             directory: &directory,
-            scratch: &scratch.0,
+            scratch: scratch.path(),
             programs: &programs,
             zipkin_jar: if wants("zipkin") {
                 programs::zipkin_jar()?
@@ -88,9 +88,9 @@ impl Setup {
         )?;
 
         if parts.iter().any(|part| part.unprivileged) {
-            let password = scratch.0.join("password");
+            let password = scratch.path().join("password");
             fs::copy(keys.join("postgres-password"), &password)?;
-            process::give_to_unprivileged(&[&scratch.0, &password])?;
+            process::give_to_unprivileged(&[scratch.path(), &password])?;
         }
         fs::create_dir_all(directory.join("logs"))?;
         for part in &parts {
@@ -113,28 +113,15 @@ impl Setup {
     }
 }
 
-/// A temporary folder outside the state directory, which an unprivileged user may not be able to reach.
-#[derive(Debug)]
-pub(crate) struct Scratch(pub PathBuf);
-
-impl Scratch {
-    /// Makes it, and a link to it in `data`, by which the next start finds what a killed lab could not remove.
-    fn make(data: &Path) -> Result<Self> {
-        let link = data.join("scratch");
-        if let Ok(old) = fs::read_link(&link) {
-            let _ = fs::remove_dir_all(old);
-            fs::remove_file(&link)?;
-        }
-        let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-        let path = env::temp_dir().join(format!("authstack-{}-{unique}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        symlink(&path, &link)?;
-        Ok(Self(path))
+/// Makes a temporary folder outside the state directory, which an unprivileged user may not be able to reach; and a link to it
+/// in `data`, by which the next start finds what a killed lab could not remove.
+fn scratch(data: &Path) -> Result<TempDir> {
+    let link = data.join("scratch");
+    if let Ok(old) = fs::read_link(&link) {
+        let _ = fs::remove_dir_all(old);
+        fs::remove_file(&link)?;
     }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    let folder = TempDir::with_prefix("authstack-")?;
+    symlink(folder.path(), &link)?;
+    Ok(folder)
 }

@@ -239,7 +239,7 @@ impl Stack {
     async fn launch(&self, part: &Part) -> Result<Process> {
         let log = self.log(&part.name);
         let folder = if part.unprivileged {
-            self.prepared.scratch.0.clone()
+            self.prepared.scratch.path().to_owned()
         } else {
             self.prepared.directory.join("parts").join(&part.name)
         };
