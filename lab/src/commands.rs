@@ -90,6 +90,10 @@ pub async fn clean(state: &Path) -> Result<()> {
     if control::ask(state, &Request::Status).await?.is_some() {
         down(state).await?;
     }
+    // What a killed lab could not remove.
+    if let Ok(scratch) = fs::read_link(state.join("data/scratch")) {
+        let _ = fs::remove_dir_all(scratch);
+    }
     for made in ["keys", "data", "parts", "logs"] {
         let path = state.join(made);
         if path.exists() {

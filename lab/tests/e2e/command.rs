@@ -172,7 +172,7 @@ fn up_in_the_background_prints_commands_that_work_and_down_leaves_nothing_behind
 }
 
 #[test]
-fn killing_the_lab_itself_takes_every_part_with_it() {
+fn killing_the_lab_itself_takes_every_part_with_it_and_clean_removes_the_rest() {
     let state = TempDir::with_prefix("authstack-test-").unwrap();
     let mut up = Foreground::up(state.path());
     up.line("Ctrl-C ends it", Duration::from_secs(60));
@@ -187,6 +187,11 @@ fn killing_the_lab_itself_takes_every_part_with_it() {
         );
         std::thread::yield_now();
     }
+
+    let scratch = fs::read_link(state.path().join("data/scratch")).unwrap();
+    assert!(scratch.exists());
+    assert!(lab(state.path(), &["clean"]).status.success());
+    assert!(!scratch.exists() && !state.path().exists());
 }
 
 #[test]
