@@ -23,16 +23,14 @@ async fn two_hundred_concurrent_sign_ups_with_one_email_make_one_account() {
         .iter()
         .filter(|answer| answer["data"]["signUp"]["account"]["id"].is_string())
         .count();
-    let taken = answers
+    // Who comes while the line is too long is refused at once, whatever the e-mail; on a slow machine that is some of them.
+    let refused = answers
         .iter()
-        .filter(|answer| code(answer) == "EMAIL_TAKEN")
+        .filter(|answer| ["EMAIL_TAKEN", "OVERLOADED"].contains(&code(answer)))
         .count();
-    assert_eq!(
-        (made, taken),
-        (1, 199),
-        "{:?}",
-        answers.iter().find(|a| code(a) != "EMAIL_TAKEN")
-    );
+    assert_eq!((made, refused), (1, 199), "{answers:?}");
+    let again = stack.sign_up("one@example.com").await;
+    assert_eq!(code(&again), "EMAIL_TAKEN", "{again}");
 }
 
 #[tokio::test]
