@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ pub struct Target {
 
 impl Target {
     /// A target at `url` (`https://host:port`) for `users` virtual users, trusting only the certificates in the PEM
-    /// file `ca` (`None`: the system's roots). Each user has its own address of the loopback range `from`, if given.
+    /// file `ca` (`None`: the system's roots). Each user has its own address of the range `from`, if given; all of them
+    /// must be this machine's.
     ///
     /// # Errors
     /// A text that says what to change, when the URL, the file or the range cannot be used.
@@ -94,21 +95,21 @@ impl Target {
 
 /// An address of `range` for each user.
 fn sources(range: Ipv4Net, users: usize) -> Result<Vec<Option<IpAddr>>> {
-    ensure!(
-        range.network().is_loopback() && range.prefix_len() >= 8,
-        "--from {range} is not a loopback range; use one like 127.9.8.0/24"
-    );
-    let sources: Vec<_> = range
-        .hosts()
-        .take(users)
-        .map(|host| Some(host.into()))
-        .collect();
+    let sources: Vec<IpAddr> = range.hosts().take(users).map(IpAddr::from).collect();
     ensure!(
         sources.len() == users,
         "--from {range} has {} addresses for {users} users; take a larger range or fewer --users",
         sources.len()
     );
-    Ok(sources)
+    for source in &sources {
+        TcpListener::bind((*source, 0)).with_context(|| {
+            format!(
+                "--from {range}: {source} is not an address of this machine; take a loopback range like 127.9.8.0/24, \
+                 or make the range local by `ip route add local {range} dev lo`"
+            )
+        })?;
+    }
+    Ok(sources.into_iter().map(Some).collect())
 }
 
 fn client(roots: Option<&[Certificate]>, source: Option<IpAddr>) -> Result<Client> {
@@ -181,9 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn source_addresses_are_loopback_only_and_one_for_each_user() {
+    fn source_addresses_are_this_machines_own_and_one_for_each_user() {
         let url = "http://127.0.0.1";
-        assert!(refusal(url, Some("10.0.0.0/24")).contains("not a loopback range"));
+        // A range for documentation (RFC 5737), which no machine has.
+        assert!(refusal(url, Some("192.0.2.0/24")).contains("not an address of this machine"));
         assert!(refusal(url, Some("127.9.8.0/29")).contains("6 addresses for 7 users"));
         assert_eq!(
             target(url, Some("127.9.8.0/28")).unwrap().clients().len(),

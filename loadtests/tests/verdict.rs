@@ -277,7 +277,7 @@ async fn what_cannot_be_used_is_refused_before_the_run() {
             "cannot read the --ca file /nowhere/ca.pem",
         ),
         (["--ca", "Cargo.toml"], "holds no certificate"),
-        (["--from", "10.0.0.0/24"], "not a loopback range"),
+        (["--from", "192.0.2.0/24"], "not an address of this machine"),
         (["--users", "0"], "0 is not in 1..=10000"),
         (
             ["--report", "/nowhere/report.json"],
