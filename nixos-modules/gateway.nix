@@ -68,6 +68,8 @@ let
         touch $out
       '';
 
+  defaultLimits = import ./render/default-limits.nix;
+
   limit =
     what: default:
     mkOption {
@@ -151,14 +153,8 @@ in
     };
 
     limits = {
-      requests = limit "Requests" {
-        count = 600;
-        seconds = 60;
-      };
-      failedLogIns = limit "Log-ins that fail" {
-        count = 20;
-        seconds = 60;
-      };
+      requests = limit "Requests" defaultLimits.requests;
+      failedLogIns = limit "Log-ins that fail" defaultLimits.failedLogIns;
     };
   };
 

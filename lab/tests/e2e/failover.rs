@@ -5,7 +5,7 @@ use crate::support::{SERVING, eventually, start};
 #[tokio::test]
 async fn requests_are_spread_round_robin() {
     let stack = start(SERVING).await;
-    let load = stack.load(4, 100, 4).await;
+    let load = stack.load(16, 100, 4).await;
     load.assert_no_failure();
     let counts = &load.report.nodes;
     let (one, two) = (counts["auth1"] as f64, counts["auth2"] as f64);
@@ -39,7 +39,7 @@ async fn a_node_killed_under_load_costs_no_failed_request() {
         })
         .await;
     };
-    let (load, ()) = tokio::join!(stack.load(8, 200, 12), faults);
+    let (load, ()) = tokio::join!(stack.load(60, 200, 12), faults);
     load.assert_no_failure();
     assert!(
         load.report.requests > 500,

@@ -5,6 +5,7 @@ mod command;
 mod durability;
 mod failover;
 mod graphql_over_http;
+mod limits;
 mod monitoring;
 mod secrets;
 mod sign_up_and_log_in;

@@ -3,6 +3,7 @@
 use std::{
     fs,
     future::Future,
+    net::IpAddr,
     path::{Path, PathBuf},
     process::Output,
     time::{Duration, Instant},
@@ -179,12 +180,37 @@ impl TestStack {
             .unwrap_or_else(|error| panic!("{url} answers no JSON ({error}): {text}"))
     }
 
-    /// Runs the real `authload` against the gateway.
+    /// The part of the stack's network that belongs to its clients: limits count by address.
+    fn client_addresses(&self) -> String {
+        let gateway = self.url("gateway");
+        let network = gateway
+            .strip_prefix("https://")
+            .and_then(|address| address.rsplit_once('.'))
+            .expect("the gateway has an address")
+            .0;
+        format!("{network}.128/25")
+    }
+
+    /// From here on the client has the `number`th of these addresses.
+    pub fn move_client_to(&mut self, number: u8) {
+        let addresses = self.client_addresses();
+        let address = addresses.replace("128/25", &(128 + number).to_string());
+        let ca = fs::read(self.stack.ca()).expect("the CA can be read");
+        self.client = reqwest::Client::builder()
+            .no_proxy()
+            .local_address(address.parse::<IpAddr>().expect("an address"))
+            .tls_certs_only([reqwest::Certificate::from_pem(&ca).expect("a certificate")])
+            .build()
+            .expect("a client");
+    }
+
+    /// Runs the real `authload` against the gateway, each user from an address of its own.
     pub async fn load(&self, users: u32, rate: u32, seconds: u32) -> Load {
         let report = self.directory().join("report.json");
         let output = Command::new(programs::built("authload").expect("authload is built"))
             .args(["run", "session", "--url", &self.url("gateway"), "--ca"])
             .arg(self.stack.ca())
+            .args(["--from", &self.client_addresses()])
             .args([
                 "--users",
                 &users.to_string(),
