@@ -11,12 +11,6 @@
   # Containers have no power to lose and no cable to pull.
   onlyVirtual = true;
 
-  # The load comes from one address.
-  settings.gateway.services.authstack.gateway.limits = {
-    requests = null;
-    failedLogIns = null;
-  };
-
   testScript = ''
     start_all()
     # A gateway that goes down with a core is another story.

@@ -56,11 +56,19 @@ def error_code(answer):
     return answer["errors"][0]["extensions"]["code"]
 
 
-def begin_load(client, seconds, users=8, rate=20):
-    """Puts the session load on the gateway, in the background."""
+def give_addresses(client, gateway):
+    """Makes the client two hundred clients: from here on 10.77.0.0/24 is its own, and the gateway knows the way there."""
+    address = client.succeed("ip -4 -o address show dev eth1 | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p;q'").strip()
+    client.succeed("ip route replace local 10.77.0.0/24 dev lo")
+    gateway.succeed(f"ip route replace 10.77.0.0/24 via {address}")
+
+
+def begin_load(client, seconds, users=40, rate=20):
+    """Puts the session load on the gateway, in the background. Each user has an address of its own, as limits count by them."""
+    give_addresses(client, front)
     client.succeed(
         "systemd-run --unit=load --property=Type=oneshot --property=RemainAfterExit=yes --no-block --setenv=PATH=$PATH"
-        f" sh -c 'authload run session --url https://{DOMAIN} --ca /tmp/ca.pem --users {users} --rate {rate}"
+        f" sh -c 'authload run session --url https://{DOMAIN} --ca /tmp/ca.pem --from 10.77.0.0/24 --users {users} --rate {rate}"
         f" --duration {seconds} --report /tmp/load.json > /tmp/load.txt 2>&1'"
     )
 

@@ -33,11 +33,7 @@ let
       name = "stack-${scenario}";
       skipTypeCheck = true;
       nodes = lib.mapAttrs (machine: module: {
-        imports = [
-          module
-          # What a scenario asks of the gateway it asks of the fleet's.
-          (lib.optionalAttrs (fleet ? ${machine}) (test.settings.gateway or { }))
-        ];
+        imports = [ module ];
         virtualisation.memorySize = 1536;
       }) (topology.machinesOf { inherit names fleet modules; });
       testScript = ''

@@ -15,6 +15,7 @@ let
     ]).config;
 in
 {
+  alone = import ./alone.nix { inherit pkgs; };
   options = import ./refusals.nix { inherit pkgs evaluate; };
   rendered = import ./rendered.nix { inherit pkgs evaluate; };
 }
