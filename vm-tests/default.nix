@@ -9,6 +9,7 @@ let
     durability = ./durability.nix;
     failover = ./failover.nix;
     hardening = ./hardening.nix;
+    keys = ./keys.nix;
     login = ./login.nix;
     observability = ./observability.nix;
     rate-limit = ./rate-limit.nix;

@@ -48,6 +48,12 @@
     with subtest("who waits is served again"):
         client.wait_until_succeeds(f"curl --fail --silent --cacert /tmp/ca.pem --interface {first} {keys}", timeout=30)
 
+    with subtest("who guesses passwords is told to wait, long before the limit of requests"):
+        for number in range(20):
+            t.assertEqual(error_code(log_in(client, f"user{number}@example.org")), "INVALID_CREDENTIALS")
+        t.assertEqual(error_code(log_in(client, "user20@example.org")), "RATE_LIMITED")
+        t.assertEqual(burst(1, first), {"200": 1})
+
     with subtest("health checks are not counted"):
         burst(300, first)
         t.assertEqual(client.succeed(f"curl --silent --cacert /tmp/ca.pem --output /dev/null --write-out '%{{http_code}}' https://{DOMAIN}/healthz"), "200")
