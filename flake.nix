@@ -61,21 +61,7 @@
       };
 
       devShells = forEachSystem (pkgs: {
-        default = pkgs.mkShell {
-          packages = [
-            pkgs.cargo
-            pkgs.clippy
-            pkgs.grafana
-            pkgs.haproxy
-            pkgs.jre_headless
-            pkgs.postgresql
-            pkgs.prometheus
-            pkgs.prometheus-alertmanager
-            pkgs.prometheus-node-exporter
-            pkgs.rustc
-            pkgs.rustfmt
-          ];
-        };
+        default = import ./nix/dev-shell.nix { inherit pkgs; };
       });
 
       formatter = forEachSystem (pkgs: pkgs.nixfmt-tree);

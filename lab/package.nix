@@ -3,15 +3,12 @@
   callPackage,
   authstack,
   writeShellApplication,
-  linkFarm,
   grafana,
   haproxy,
   jre_headless,
   nix,
   postgresql,
   prometheus,
-  prometheus-alertmanager,
-  prometheus-node-exporter,
 }:
 let
   lab = callPackage ../nix/workspace-crate.nix { } {
@@ -23,11 +20,6 @@ let
       "--bins"
     ];
     meta.description = "The stack on one machine, as plain processes";
-  };
-  # Under the names that Debian gives them.
-  renamed = linkFarm "lab-programs" {
-    "bin/prometheus-alertmanager" = lib.getExe' prometheus-alertmanager "alertmanager";
-    "bin/prometheus-node-exporter" = lib.getExe' prometheus-node-exporter "node_exporter";
   };
   descriptions = lib.fileset.toSource {
     root = ../.;
@@ -48,7 +40,7 @@ writeShellApplication {
     nix
     postgresql
     prometheus
-    renamed
+    (callPackage ../nix/debian-names.nix { })
   ];
   text = ''
     export AUTHSTACK_TOPOLOGY=''${AUTHSTACK_TOPOLOGY:-${descriptions}/lab/topology.nix}
