@@ -6,7 +6,6 @@
   grafana,
   haproxy,
   jre_headless,
-  nix,
   postgresql,
   prometheus,
 }:
@@ -31,13 +30,13 @@ let
 in
 writeShellApplication {
   name = "lab";
+  # nix-instantiate is not among them: who runs this by Nix has it.
   runtimeInputs = [
     authstack.auth-core
     authstack.loadtests
     grafana
     haproxy
     jre_headless
-    nix
     postgresql
     prometheus
     (callPackage ../nix/debian-names.nix { })

@@ -1,4 +1,4 @@
-# Everything that ./dev needs; what it is, and why, stands in lab/debian-packages.
+# Everything that ./dev needs; what it is, and why, stands in lab/debian-packages. Nix itself is there already.
 { pkgs }:
 pkgs.mkShell {
   packages = [
@@ -8,7 +8,6 @@ pkgs.mkShell {
     pkgs.grafana
     pkgs.haproxy
     pkgs.jre_headless
-    pkgs.nix
     pkgs.nodejs
     pkgs.postgresql
     pkgs.procps
