@@ -31,13 +31,8 @@ impl Mutation {
                 Password::new(password),
                 caller.idempotency_key.as_ref(),
             )
-            .await
-            .map_err(shown)?;
-        Ok(Session::new(
-            session,
-            "Signed up.",
-            accounts.keys.current().lifetime(),
-        ))
+            .await;
+        answer(accounts, session, "Signed up.")
     }
 
     /// Checks e-mail and password and issues an access token. With a valid token already in `Authorization` nothing is
@@ -58,12 +53,7 @@ impl Mutation {
         if !matches!(session, Ok(accounts::Session::AlreadyLoggedIn(_))) {
             tell_gateway(context, &session);
         }
-        let session = session.map_err(shown)?;
-        Ok(Session::new(
-            session,
-            "Logged in.",
-            accounts.keys.current().lifetime(),
-        ))
+        answer(accounts, session, "Logged in.")
     }
 
     /// Trades a refresh token for a new one and a new access token. A token is good once: if an old one comes again, its
@@ -75,13 +65,8 @@ impl Mutation {
         let caller = context.data_unchecked::<Caller>();
         let session = accounts
             .refresh(&refresh_token, caller.idempotency_key.as_ref())
-            .await
-            .map_err(shown)?;
-        Ok(Session::new(
-            session,
-            "Refreshed.",
-            accounts.keys.current().lifetime(),
-        ))
+            .await;
+        answer(accounts, session, "Refreshed.")
     }
 
     /// Ends the session of the access token in `Authorization: Bearer`.
@@ -116,12 +101,7 @@ impl Mutation {
             .change_password(caller.bearer.as_deref(), current, new)
             .await;
         tell_gateway(context, &session);
-        let session = session.map_err(shown)?;
-        Ok(Session::new(
-            session,
-            "Password changed.",
-            accounts.keys.current().lifetime(),
-        ))
+        answer(accounts, session, "Password changed.")
     }
 
     /// Removes the account of the access token in `Authorization: Bearer`, with all its sessions.
@@ -140,6 +120,20 @@ impl Mutation {
             message: "Account deleted.",
         })
     }
+}
+
+/// The answer of an operation that leads to a session, with what happened in words.
+fn answer(
+    accounts: &Accounts,
+    session: Result<accounts::Session, AuthError>,
+    message: &str,
+) -> Result<Session> {
+    let session = session.map_err(shown)?;
+    Ok(Session::new(
+        session,
+        message,
+        accounts.keys.current().lifetime(),
+    ))
 }
 
 /// Names the outcome of a credential check in a header.
