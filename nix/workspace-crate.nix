@@ -11,6 +11,8 @@
   program ? crate,
   # Members of the workspace that it needs, besides itself.
   members ? [ ],
+  # Files outside its folder that its tests read.
+  files ? [ ],
   # Which of its tests can run without anything around them.
   tests ? [ ],
   meta,
@@ -86,7 +88,7 @@ rustPlatform.buildRustPackage (
   common
   // {
     pname = crate;
-    src = source (map (member: root + "/${member}") ([ crate ] ++ members));
+    src = source (map (member: root + "/${member}") ([ crate ] ++ members) ++ files);
     preBuild = prepare + ''
       cp -r --preserve=timestamps ${dependencies} target
       chmod -R u+w target

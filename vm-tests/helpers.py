@@ -2,7 +2,7 @@
 import json
 import shlex
 
-PASSWORD = "correct horse battery staple"
+PASSWORD = "seven quiet otters paint"
 
 
 def trust(client, gateway):

@@ -126,6 +126,8 @@ impl Default for Tokens {
 pub struct Password {
     /// Fewest code points of a new password.
     pub min_length: usize,
+    /// File with the passwords that nobody may choose, one a line, in place of the built-in words.
+    pub blocklist_file: Option<PathBuf>,
     /// Cost of a hash.
     pub scrypt: Scrypt,
     /// Hashes that run at once; by default one for each core.
@@ -138,6 +140,7 @@ impl Default for Password {
     fn default() -> Self {
         Self {
             min_length: 15,
+            blocklist_file: None,
             scrypt: Scrypt::default(),
             concurrent_hashes: std::thread::available_parallelism()
                 .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),

@@ -5,6 +5,7 @@
 //! and [`graphql`] calls [`accounts`], where the story is told.
 
 pub mod accounts;
+mod common_passwords;
 pub mod config;
 pub mod email;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod idempotency;
 pub mod keys;
 pub mod metrics;
 pub mod password;
+pub mod password_policy;
 pub mod refresh_token;
 pub mod server;
 pub mod store;
@@ -35,6 +37,7 @@ use crate::accounts::Accounts;
 use crate::config::{Config, ConfigError};
 use crate::hash_pool::HashPool;
 use crate::metrics::Metrics;
+use crate::password_policy::PasswordPolicy;
 use crate::store::{Source, Store};
 use crate::tokens::{KeyRing, Keys};
 use crate::zipkin::Zipkin;
@@ -74,7 +77,7 @@ impl App {
                 Arc::clone(&metrics),
             ),
             keys,
-            min_password_length: config.password.min_length,
+            password_policy: PasswordPolicy::new(config)?,
             session_seconds: config.tokens.session_seconds,
         });
         if hasher.is_weak() {
@@ -112,6 +115,7 @@ impl App {
 /// The first problem found.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
     config.hasher()?;
+    PasswordPolicy::new(config)?;
     Source::new(&config.database)?;
     KeyRing::check(&config.tokens)?;
     Zipkin::new(config)?;

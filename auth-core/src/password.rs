@@ -1,14 +1,17 @@
-//! Passwords: what is accepted, and how they are stored (scrypt in PHC string format, RFC 7914).
+//! Passwords: in which form they are taken, and how they are stored (scrypt in PHC string format, RFC 7914).
 
 use scrypt::password_hash::{PasswordHasher, PasswordVerifier};
 use scrypt::phc::PasswordHash;
 use scrypt::{Params, Scrypt};
+use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use crate::error::AuthError;
-
-/// Longest password, in bytes. Far beyond any passphrase; it only bounds the work of a request.
+/// Longest password, in bytes, as received and in normal form. Far beyond any passphrase; it only bounds the work of a
+/// request.
 pub const MAX_BYTES: usize = 1024;
+
+/// NFC makes no text longer than this many times its bytes (UAX #15, 9.1).
+const NFC_GROWTH: usize = 3;
 
 /// OWASP's first choice for scrypt (N = 2^17, r = 8) fills 128 MiB.
 const OWASP_MEMORY: u64 = 128 << 20;
@@ -18,39 +21,53 @@ const MAX_PARALLELISM: u32 = 16;
 
 /// A plaintext password that is wiped from memory when dropped and never printed.
 ///
-/// It is taken exactly as received: no trimming, no normal form, no truncation (ASVS 5.0, 6.2.8). NUL is refused, because
-/// the HMAC in scrypt pads with it: "secret" and "secret\0" have the same hash.
+/// It is taken in Unicode's normal form NFC (NIST SP 800-63B-4, 3.1.1.2), because keyboards differ in how they write
+/// "é", and people do not see it. Apart from that it is what was received: no trimming, no change of case, no truncation
+/// (ASVS 5.0, 6.2.8).
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Takes the plaintext over.
+    /// Takes the plaintext over. What is longer than [`MAX_BYTES`] is kept as it is, for it is refused anyway.
     pub fn new(plaintext: String) -> Self {
-        Self(Zeroizing::new(plaintext))
+        let plaintext = Zeroizing::new(plaintext);
+        if plaintext.len() > MAX_BYTES {
+            return Self(plaintext);
+        }
+        Self(normal_form(&plaintext))
     }
 
     /// Whether no account can have this password, whatever the configured policy.
     pub fn is_impossible(&self) -> bool {
-        self.0.len() > MAX_BYTES || self.0.contains('\0')
+        self.is_too_long() || self.has_nul()
     }
 
-    /// Accepts a password for a new account: `min_length` code points or more (NIST SP 800-63B-4), no other rule.
-    ///
-    /// # Errors
-    /// [`AuthError::WeakPassword`] or [`AuthError::NulInPassword`]
-    pub fn check_policy(&self, min_length: usize) -> Result<(), AuthError> {
-        if self.0.len() > MAX_BYTES {
-            let text = format!("The password must have at most {MAX_BYTES} bytes.");
-            return Err(AuthError::WeakPassword(text));
-        }
-        if self.0.contains('\0') {
-            return Err(AuthError::NulInPassword);
-        }
-        if self.0.chars().count() < min_length {
-            let text = format!("The password must have at least {min_length} characters.");
-            return Err(AuthError::WeakPassword(text));
-        }
-        Ok(())
+    /// Whether it has more than [`MAX_BYTES`].
+    pub fn is_too_long(&self) -> bool {
+        self.0.len() > MAX_BYTES
     }
+
+    /// Whether it has the NUL character. The HMAC in scrypt pads with it, so "secret" and "secret\0" have the same hash.
+    pub fn has_nul(&self) -> bool {
+        self.0.contains('\0')
+    }
+
+    /// The text, for those who judge it.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// NFC, without leaving copies behind: the text never outgrows what is allocated first.
+fn normal_form(text: &str) -> Zeroizing<String> {
+    let mut normal = Zeroizing::new(String::with_capacity(NFC_GROWTH * text.len()));
+    normal.extend(text.nfc());
+    normal
+}
+
+/// The form in which two texts that differ only in their case or in their Unicode normal form are the same.
+pub(crate) fn folded(text: &str) -> Zeroizing<String> {
+    let lower = Zeroizing::new(text.to_lowercase());
+    normal_form(&lower)
 }
 
 impl std::fmt::Debug for Password {

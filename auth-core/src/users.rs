@@ -13,6 +13,7 @@ use crate::config::{Config, ConfigError};
 use crate::email::Email;
 use crate::error::{AuthError, Cause};
 use crate::password::{MAX_BYTES, Password};
+use crate::password_policy::PasswordPolicy;
 use crate::store::{Account, Source, Store, StoreError};
 
 /// Accounts that are read at once for a list.
@@ -96,7 +97,7 @@ async fn carry_out(command: &UserCommand, config: &Config, store: &Store) -> Res
         } => {
             let email = Email::parse(email)?;
             let password = Password::new(read_password(password_file.as_deref())?);
-            password.check_policy(config.password.min_length)?;
+            PasswordPolicy::new(config)?.check(&password, email.normal())?;
             let account = Account {
                 id: Uuid::now_v7().to_string(),
                 email: email.as_given().to_owned(),

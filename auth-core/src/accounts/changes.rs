@@ -18,7 +18,7 @@ impl Accounts {
         new: Password,
     ) -> Result<Session, AuthError> {
         let account = self.caller(bearer).await?;
-        new.check_policy(self.min_password_length)?;
+        self.password_policy.check(&new, &account.email)?;
         if current.is_impossible() {
             return Err(AuthError::InvalidCredentials);
         }

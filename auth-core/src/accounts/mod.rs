@@ -13,6 +13,7 @@ use crate::error::AuthError;
 use crate::hash_pool::{HashPermit, HashPool};
 use crate::idempotency::IdempotencyKey;
 use crate::password::Password;
+use crate::password_policy::PasswordPolicy;
 use crate::store::{Account, Store, StoreError};
 use crate::tokens::{Claims, Keys};
 use crate::users::Role;
@@ -25,8 +26,8 @@ pub struct Accounts {
     pub hashes: HashPool,
     /// What signs and verifies tokens.
     pub keys: Keys,
-    /// Fewest code points of a new password.
-    pub min_password_length: usize,
+    /// Which passwords an account can get.
+    pub password_policy: PasswordPolicy,
     /// How long a session lasts after its log-in, in seconds.
     pub session_seconds: u64,
 }
@@ -71,7 +72,7 @@ impl Accounts {
         key: Option<&IdempotencyKey>,
     ) -> Result<Session, AuthError> {
         let email = Email::parse(email)?;
-        password.check_policy(self.min_password_length)?;
+        self.password_policy.check(&password, email.normal())?;
 
         if let Some(account) = self.earlier_sign_up(key).await? {
             return self.begin(account).await;

@@ -195,7 +195,7 @@ fn a_password_that_fits_the_body_but_not_the_policy_is_refused() {
     assert_snapshot!(refused(&node, |node| node
         .post(&[], mutation(sign_up(), EMAIL, "14 characters!"))));
     // Fifteen code points, thirty bytes.
-    assert!(node.sign_up(EMAIL, &"é".repeat(15))["data"]["signUp"].is_object());
+    assert!(node.sign_up(EMAIL, "éàüöñçßøåæðþýžš")["data"]["signUp"].is_object());
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn every_key_can_be_given() {
         generate_first_key = true
         [password]
         min_length = 8
+        blocklist_file = "auth.toml"
         scrypt = { log_n = 14, r = 8, p = 5 }
         concurrent_hashes = 2
         queue_seconds = 3
@@ -145,6 +146,13 @@ fn what_is_wrong_is_said() {
         ("scrypt too cheap", set("password.scrypt.log_n=0")),
         ("scrypt too much", set("password.scrypt.log_n=24")),
         ("no hashes", set("password.concurrent_hashes=0")),
+        ("missing list", set("password.blocklist_file=nowhere")),
+        (
+            "list of short passwords",
+            check(&format!(
+                "{GOOD}[password]\nmin_length = 99\nblocklist_file = \"auth.toml\"\n"
+            )),
+        ),
         (
             "zipkin by https",
             set("tracing.zipkin_url=https://zipkin/api/v2/spans"),

@@ -2,11 +2,13 @@
 
 mod bad_input;
 mod config;
+mod docs;
 mod email;
 mod idempotency;
 mod keys;
 mod node;
 mod overload;
+mod password_policy;
 mod passwords;
 mod postgres;
 mod process;

@@ -1,8 +1,14 @@
-//! Stored password hashes, for all input.
+//! Passwords and their stored hashes, for all input.
 
-use auth_core::password::{HashError, Hasher, Password};
+use auth_core::password::{HashError, Hasher, MAX_BYTES, Password};
 use proptest::prelude::*;
 use scrypt::Params;
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::node::{EMAIL, Node, code};
+use crate::refresh::{Tokens, change_password, delete_account};
+use crate::users::user;
 
 fn cheap() -> Hasher {
     Hasher::new(Params::new(2, 1, 1).unwrap())
@@ -35,7 +41,36 @@ proptest! {
     fn a_password_verifies_against_its_own_hash_only(right in "[^\\x00]{0,40}", wrong in "[^\\x00]{0,40}") {
         let stored = cheap().hash(&password(&right)).unwrap();
         prop_assert_eq!(cheap().verify(&password(&right), &stored), Ok(true));
-        prop_assert_eq!(cheap().verify(&password(&wrong), &stored), Ok(right == wrong));
+        prop_assert_eq!(cheap().verify(&password(&wrong), &stored), Ok(right.nfc().eq(wrong.nfc())));
+    }
+
+    #[test]
+    fn however_a_text_is_composed_it_is_the_same_password(text in "[^\\x00]{0,40}|[à-žㄱ-힣ḁ-ỹが-ぽΰ-ώ]{1,30}") {
+        let composed: String = text.nfc().collect();
+        let decomposed: String = text.nfd().collect();
+        let stored = cheap().hash(&password(&text)).unwrap();
+        for form in [&composed, &decomposed] {
+            prop_assert_eq!(cheap().verify(&password(form), &stored), Ok(true));
+        }
+        let again: String = composed.nfc().collect();
+        prop_assert_eq!(composed, again);
+    }
+
+    #[test]
+    fn what_only_looks_alike_is_another_password(text in "[a-z]{1,20}") {
+        // Compatibility forms are not the same text: NFKC would make these one.
+        let wide: String = text.chars().map(|c| char::from_u32(c as u32 + 0xFEE0).unwrap()).collect();
+        let stored = cheap().hash(&password(&text)).unwrap();
+        prop_assert_eq!(cheap().verify(&password(&wide), &stored), Ok(false));
+        prop_assert_eq!(cheap().verify(&password(&text.to_uppercase()), &stored), Ok(false));
+        prop_assert_eq!(cheap().verify(&password(&format!("{text} ")), &stored), Ok(false));
+    }
+
+    #[test]
+    fn the_length_is_bounded_before_and_after_composing(text in "\\PC{0,600}|[\u{1D15E}\u{1D160}\u{FB2C}\u{390}]{200,600}") {
+        let composed: usize = text.nfc().map(char::len_utf8).sum();
+        let too_long = text.len() > MAX_BYTES || composed > MAX_BYTES;
+        prop_assert_eq!(password(&text).is_too_long(), too_long);
     }
 }
 
@@ -66,4 +101,45 @@ fn what_owasp_advises_is_not_weak_and_anything_less_is() {
 #[test]
 fn a_password_is_never_printed() {
     assert_eq!(format!("{:?}", password("correct horse")), "Password(…)");
+}
+
+const COMPOSED: &str = "caf\u{e9} au lait à gogo";
+const DECOMPOSED: &str = "cafe\u{301} au lait a\u{300} gogo";
+
+#[test]
+fn a_password_is_good_from_every_keyboard_wherever_it_is_asked_for() {
+    assert_ne!(COMPOSED, DECOMPOSED);
+    let node = Node::start();
+    let signed_up = node.sign_up(EMAIL, DECOMPOSED);
+    for form in [COMPOSED, DECOMPOSED] {
+        assert!(node.log_in(EMAIL, form)["errors"].is_null(), "{form:?}");
+    }
+    let tokens = Tokens::of(&signed_up, "signUp");
+    let changed = change_password(&node, &tokens, COMPOSED, "v\u{e9}lo \u{e9}lectrique bleu");
+    let tokens = Tokens::of(&changed, "changePassword");
+    let decomposed = "ve\u{301}lo e\u{301}lectrique bleu";
+    assert!(node.log_in(EMAIL, decomposed)["errors"].is_null());
+    let deleted = delete_account(&node, &tokens, decomposed);
+    assert_eq!(deleted["errors"], Value::Null, "{deleted}");
+
+    assert!(user(&node, &["add", EMAIL], DECOMPOSED).starts_with("exit 0\n"));
+    assert!(node.log_in(EMAIL, COMPOSED)["errors"].is_null());
+}
+
+#[test]
+fn characters_are_counted_as_composed() {
+    let node = Node::start();
+    // Fourteen that take fifteen code points before they are composed.
+    let answer = node.sign_up(EMAIL, "e\u{301}bcdghklmpqsvz");
+    assert_eq!(code(&answer), "WEAK_PASSWORD");
+}
+
+#[test]
+fn a_new_hash_says_how_it_was_made_and_no_two_are_alike() {
+    let hash = || cheap().hash(&password("one and the same")).unwrap();
+    let (one, other) = (hash(), hash());
+    assert!(one.starts_with("$scrypt$ln=2,r=1,p=1$"), "{one}");
+    assert_ne!(one, other, "each has a salt of its own");
+    let salt = one.split('$').nth(3).unwrap();
+    assert_eq!(salt.len(), 22, "16 bytes in base64: {salt}");
 }

@@ -59,14 +59,14 @@ pub fn me(node: &Node, tokens: &Tokens) -> Value {
     as_caller(node, tokens, "{ me { email role } }")
 }
 
-fn change_password(node: &Node, tokens: &Tokens, current: &str, new: &str) -> Value {
+pub fn change_password(node: &Node, tokens: &Tokens, current: &str, new: &str) -> Value {
     let query = format!(
         "mutation {{ changePassword(currentPassword: \"{current}\", newPassword: \"{new}\") {{ message accessToken refreshToken }} }}"
     );
     as_caller(node, tokens, &query)
 }
 
-fn delete_account(node: &Node, tokens: &Tokens, password: &str) -> Value {
+pub fn delete_account(node: &Node, tokens: &Tokens, password: &str) -> Value {
     as_caller(
         node,
         tokens,

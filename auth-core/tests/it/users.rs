@@ -9,7 +9,7 @@ use crate::node::{EMAIL, Node, PASSWORD, code};
 use crate::refresh::{Tokens, me, refresh};
 
 /// Runs `auth-core user` on the node's database.
-fn user(node: &Node, command: &[&str], input: &str) -> String {
+pub fn user(node: &Node, command: &[&str], input: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_auth-core"))
         .arg("user")
         .args(command)
