@@ -4,6 +4,8 @@
 
 use async_graphql::ErrorExtensions;
 
+use crate::error_code::ErrorCode;
+
 /// A refusal or failure that a caller sees as a GraphQL error.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
@@ -49,20 +51,20 @@ pub enum AuthError {
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl AuthError {
-    /// The stable machine-readable code.
-    pub fn code(&self) -> &'static str {
+    /// The stable machine-readable code; what it means is said there.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::EmailTaken => "EMAIL_TAKEN",
-            Self::InvalidCredentials => "INVALID_CREDENTIALS",
-            Self::WeakPassword(_) => "WEAK_PASSWORD",
-            Self::NulInPassword => "BAD_REQUEST",
-            Self::InvalidEmail => "INVALID_EMAIL",
-            Self::Unauthenticated => "UNAUTHENTICATED",
-            Self::TokenExpired => "TOKEN_EXPIRED",
-            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
-            Self::Overloaded { .. } => "OVERLOADED",
-            Self::Unavailable(_) => "UNAVAILABLE",
-            Self::Internal(_) => "INTERNAL",
+            Self::EmailTaken => ErrorCode::EmailTaken,
+            Self::InvalidCredentials => ErrorCode::InvalidCredentials,
+            Self::WeakPassword(_) => ErrorCode::WeakPassword,
+            Self::NulInPassword => ErrorCode::BadRequest,
+            Self::InvalidEmail => ErrorCode::InvalidEmail,
+            Self::Unauthenticated => ErrorCode::Unauthenticated,
+            Self::TokenExpired => ErrorCode::TokenExpired,
+            Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
+            Self::Overloaded { .. } => ErrorCode::Overloaded,
+            Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::Internal(_) => ErrorCode::Internal,
         }
     }
 }
@@ -76,7 +78,7 @@ impl ErrorExtensions for AuthError {
             _ => {}
         }
         async_graphql::Error::new(self.to_string()).extend_with(|_, extensions| {
-            extensions.set("code", self.code());
+            extensions.set("code", self.code().name());
             if let Self::Overloaded {
                 retry_after_seconds,
             } = self

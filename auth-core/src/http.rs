@@ -11,6 +11,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::error_code::ErrorCode;
 use crate::keys::PUBLISHED_MAX_AGE;
 use crate::{App, graphql_http};
 
@@ -40,11 +41,7 @@ pub async fn route(app: Arc<App>, request: Request<Incoming>) -> Answer {
         "/graphql" => (&[Method::GET, Method::POST], "GET, POST"),
         "/healthz" | "/readyz" | "/metrics" | "/.well-known/jwks.json" => (READ, "GET, HEAD"),
         _ => {
-            let failure = Failure::new(
-                StatusCode::NOT_FOUND,
-                "NOT_FOUND",
-                "There is nothing at this path.",
-            );
+            let failure = Failure::new(ErrorCode::NotFound, "There is nothing at this path.");
             return failure.answer(JSON);
         }
     };
@@ -112,7 +109,7 @@ pub async fn read_body(
     let too_large = |body| {
         tokio::spawn(discard(body));
         let text = format!("The body is longer than {MAX_BODY} bytes.");
-        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", text)
+        Failure::new(ErrorCode::PayloadTooLarge, text)
     };
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -125,8 +122,7 @@ pub async fn read_body(
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(body)),
         Ok(Err(_)) => Err(Failure::bad_request("The body broke off.")),
         Err(_) => Err(Failure::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "REQUEST_TIMEOUT",
+            ErrorCode::RequestTimeout,
             "The body did not arrive in time.",
         )),
     }
@@ -150,18 +146,16 @@ async fn discard(mut body: Incoming) {
 /// A request that is refused before GraphQL has a say.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    status: StatusCode,
-    /// The stable machine-readable code.
-    pub code: &'static str,
+    /// The stable machine-readable code, which decides the status.
+    pub code: ErrorCode,
     message: String,
     allow: Option<&'static str>,
 }
 
 impl Failure {
     /// Any failure.
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
-            status,
             code,
             message: message.into(),
             allow: None,
@@ -170,26 +164,21 @@ impl Failure {
 
     /// 400: the request makes no sense.
     pub fn bad_request(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+        Self::new(ErrorCode::BadRequest, message)
     }
 
     /// 405: the path has other methods.
     pub fn method(message: &str, allow: &'static str) -> Self {
         Self {
             allow: Some(allow),
-            ..Self::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "METHOD_NOT_ALLOWED",
-                message,
-            )
+            ..Self::new(ErrorCode::MethodNotAllowed, message)
         }
     }
 
     /// The answer, in the shape of GraphQL errors, so that clients need to know only one.
     pub fn answer(&self, content_type: &'static str) -> Answer {
-        let body =
-            json!({ "errors": [{ "message": self.message, "extensions": { "code": self.code } }] });
-        let mut answer = answer(self.status, content_type, body.to_string());
+        let body = json!({ "errors": [{ "message": self.message, "extensions": { "code": self.code.name() } }] });
+        let mut answer = answer(self.code.status(), content_type, body.to_string());
         if let Some(allow) = self.allow {
             answer
                 .headers_mut()

@@ -9,6 +9,7 @@ mod common_passwords;
 pub mod config;
 pub mod email;
 pub mod error;
+pub mod error_code;
 pub mod graphql;
 pub mod graphql_http;
 pub mod hash_pool;

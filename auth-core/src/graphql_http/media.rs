@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
+use crate::error_code::ErrorCode;
 use crate::http::{Answer, Failure};
 
 /// The media types of answers. With the newer one the status tells whether the request was executed.
@@ -48,8 +49,7 @@ impl Media {
         }
         best.map(|(_, media)| media).ok_or_else(|| {
             Failure::new(
-                StatusCode::NOT_ACCEPTABLE,
-                "NOT_ACCEPTABLE",
+                ErrorCode::NotAcceptable,
                 "Answers are application/graphql-response+json or application/json.",
             )
         })
@@ -79,7 +79,7 @@ impl Media {
         for error in &mut errors {
             let extensions = error.extensions.get_or_insert_default();
             if extensions.get("code").is_none() {
-                extensions.set("code", "BAD_REQUEST");
+                extensions.set("code", ErrorCode::BadRequest.name());
             }
         }
         let outcome = match errors

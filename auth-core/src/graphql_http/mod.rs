@@ -7,15 +7,16 @@ use std::time::Instant;
 
 use async_graphql::Response;
 use async_graphql::parser::types::OperationType;
+use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
 use tracing::Instrument;
 
 use self::media::Media;
 use self::params::Params;
 use crate::App;
+use crate::error_code::ErrorCode;
 use crate::graphql::{Caller, Operation};
 use crate::http::{Answer, Failure, read_body};
 use crate::idempotency::IdempotencyKey;
@@ -40,7 +41,7 @@ pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
         Ok(response) => shape.answer(response),
         Err(failure) => (
             failure.answer(shape.content_type()),
-            failure.code.to_lowercase(),
+            failure.code.name().to_lowercase(),
         ),
     };
     // Tokens are in these answers (RFC 6749, 5.1).
@@ -129,8 +130,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "UNSUPPORTED_MEDIA_TYPE",
+        ErrorCode::UnsupportedMediaType,
         "The Content-Type must be application/json, in UTF-8.",
     ))
 }

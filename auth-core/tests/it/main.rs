@@ -4,6 +4,7 @@ mod bad_input;
 mod config;
 mod docs;
 mod email;
+mod errors_doc;
 mod idempotency;
 mod keys;
 mod node;

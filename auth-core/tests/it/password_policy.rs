@@ -29,7 +29,7 @@ fn policy_with_list(lines: &str) -> PasswordPolicy {
 fn said(policy: &PasswordPolicy, password: &str) -> String {
     match policy.check(&Password::new(password.to_owned()), OWNER) {
         Ok(()) => "taken".to_owned(),
-        Err(refusal) => format!("{}: {refusal}", refusal.code()),
+        Err(refusal) => format!("{}: {refusal}", refusal.code().name()),
     }
 }
 
@@ -76,13 +76,14 @@ const GUESSABLE: [&str; 40] = [
     "AuthStackAuthStack",
 ];
 
-const GOOD: [&str; 16] = [
+const GOOD: [&str; 17] = [
     PASSWORD,
     "seven quiet otters paint",
     "another good password",
     "my dog eats green umbrellas",
     "password of the lighthouse keeper",
     "mary had a little lamb",
+    "password 84 01 73 51 92 6",
     "qwertyuiop and a violin",
     "Tr0ub4dor&3 with cream",
     "kZ8!vQ2#nW5@xR1$",

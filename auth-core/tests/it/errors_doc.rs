@@ -1,0 +1,134 @@
+//! The reference of error codes, made from the code.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use auth_core::error::AuthError;
+use auth_core::error_code::ErrorCode;
+use hyper::StatusCode;
+
+const PAGE: &str = "../docs/reference/errors.md";
+
+const HEAD: &str = "# Errors
+
+Every error has a stable `code` in its `extensions`; the message beside it is for people and may change. Errors before GraphQL
+has a say (a wrong path, no JSON) have the same shape: `{\"errors\": [{\"message\": …, \"extensions\": {\"code\": …}}]}`.
+
+The status is that of the HTTP answer. Errors of fields come with 200, as GraphQL has it. A document that is not carried out at all
+(`BAD_REQUEST`) comes with 400 where the client accepts `application/graphql-response+json`, and otherwise with 200.
+
+| code | status | message | meaning | what a client should do |
+|---|---|---|---|---|
+";
+
+const TAIL: &str = "
+## Of the gateway
+
+HAProxy answers in the same shape where a request does not reach a node, or its answer is lost
+(`nixos-modules/render/haproxy.nix`). `RATE_LIMITED` comes where `services.authstack.gateway.limits` are set.
+
+| code | status | meaning | what a client should do |
+|---|---|---|---|
+| `BAD_REQUEST` | 400 | Not a valid HTTP request. | Correct the program that sent it. |
+| `NOT_FOUND` | 404 | A path that is not public. | The API is at `/graphql`. |
+| `REQUEST_TIMEOUT` | 408 | The request did not arrive in time. | Repeat on a better line. |
+| `RATE_LIMITED` | 429 | Too many requests or failed log-ins from this address. | Repeat after `Retry-After` seconds; sooner ones count too. |
+| `INTERNAL` | 500 | The gateway failed on this request. | Report it, with its trace id. |
+| `UNAVAILABLE` | 502, 504 | A node broke off or did not answer in time. Whether the request was carried out is not known. | Repeat a query, or a mutation with the `Idempotency-Key` that it had. |
+| `UNAVAILABLE` | 503 | No node can answer; nothing was carried out. | Repeat after `Retry-After` seconds. |
+
+This page is made from `auth-core/src/error_code.rs` by `UPDATE_DOCS=1 cargo test -p auth-core errors_doc`.
+";
+
+/// What the service says with a code; `…` where it says more than one thing.
+fn message(code: ErrorCode) -> String {
+    let error = match code {
+        ErrorCode::EmailTaken => AuthError::EmailTaken,
+        ErrorCode::InvalidCredentials => AuthError::InvalidCredentials,
+        ErrorCode::WeakPassword => AuthError::WeakPassword("…".to_owned()),
+        ErrorCode::InvalidEmail => AuthError::InvalidEmail,
+        ErrorCode::Unauthenticated => AuthError::Unauthenticated,
+        ErrorCode::TokenExpired => AuthError::TokenExpired,
+        ErrorCode::IdempotencyKeyReused => AuthError::IdempotencyKeyReused,
+        ErrorCode::Overloaded => AuthError::Overloaded {
+            retry_after_seconds: 3,
+        },
+        ErrorCode::Unavailable => AuthError::Unavailable("".into()),
+        ErrorCode::Internal => AuthError::Internal("".into()),
+        ErrorCode::BadRequest
+        | ErrorCode::NotFound
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::NotAcceptable
+        | ErrorCode::RequestTimeout
+        | ErrorCode::PayloadTooLarge
+        | ErrorCode::UnsupportedMediaType => return "…".to_owned(),
+    };
+    assert_eq!(error.code(), code);
+    error.to_string()
+}
+
+fn page() -> String {
+    let mut rows = String::new();
+    for code in ErrorCode::ALL {
+        let status = match (code, code.status()) {
+            (ErrorCode::BadRequest, _) => "400 or 200".to_owned(),
+            (_, status) => status.as_u16().to_string(),
+        };
+        let (name, message) = (code.name(), message(*code));
+        let (meaning, advice) = (code.meaning(), code.advice());
+        writeln!(
+            rows,
+            "| `{name}` | {status} | {message} | {meaning} | {advice} |"
+        )
+        .unwrap();
+    }
+    [HEAD, &rows, TAIL].concat()
+}
+
+#[test]
+fn the_reference_lists_every_code() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(PAGE, page()).unwrap();
+    }
+    let committed = std::fs::read_to_string(PAGE).unwrap_or_default();
+    assert!(
+        committed == page(),
+        "docs/reference/errors.md is not current: UPDATE_DOCS=1 cargo test -p auth-core errors_doc"
+    );
+}
+
+#[test]
+fn codes_are_words_in_capitals_and_no_two_are_alike() {
+    let mut names: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+    assert!(
+        names
+            .iter()
+            .all(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    );
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), ErrorCode::ALL.len());
+    assert!(
+        ErrorCode::ALL
+            .iter()
+            .all(|code| code.status() == StatusCode::OK || code.status().as_u16() >= 400)
+    );
+}
+
+#[test]
+fn the_schema_names_only_codes_that_exist() {
+    let schema = std::fs::read_to_string(Path::new("schema.graphql")).unwrap();
+    let promised = schema
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Error codes: "));
+    let names: Vec<&str> = promised
+        .flat_map(|line| line.trim_end_matches('.').split(", "))
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(
+            ErrorCode::ALL.iter().any(|code| code.name() == name),
+            "{name}"
+        );
+    }
+}
