@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use super::change::Change;
 use super::key::Kind;
-use super::{Key, PUBLISHED_MAX_AGE, Ring};
+use super::{Key, PUBLISHED_MAX_AGE, Ring, SETTING};
 use crate::config::{ConfigError, Tokens};
 use crate::tokens::LEEWAY_SECONDS;
 
@@ -34,6 +34,11 @@ pub enum KeysCommand {
     },
     /// Show all keys: which one signs, which come next, which are old
     List,
+    /// Print a key's public half in PEM, for a gateway that checks tokens by itself
+    Public {
+        /// The key
+        kid: String,
+    },
     /// Remove the old keys whose last token has expired, or the one that is named
     Retire {
         /// The key to remove
@@ -52,6 +57,9 @@ pub fn run(command: &KeysCommand, tokens: &Tokens, now: u64) -> Result<String, C
     let directory = &tokens.key_directory;
     if directory.as_os_str().is_empty() || matches!(command, KeysCommand::List) {
         return Ok(list(&Ring::read(directory)?, directory, tokens));
+    }
+    if let KeysCommand::Public { kid } = command {
+        return public(&Ring::read(directory)?, directory, kid);
     }
     let change = Change::begin(directory)?;
     match command {
@@ -121,6 +129,7 @@ pub fn run(command: &KeysCommand, tokens: &Tokens, now: u64) -> Result<String, C
             })
         }
         KeysCommand::List => Ok(list(&change.ring()?, directory, tokens)),
+        KeysCommand::Public { kid } => public(&change.ring()?, directory, kid),
     }
 }
 
@@ -191,6 +200,18 @@ fn list(ring: &Ring, directory: &Path, tokens: &Tokens) -> String {
         let _ = writeln!(text, "no key signs: {problem}");
     }
     text
+}
+
+fn public(ring: &Ring, directory: &Path, kid: &str) -> Result<String, ConfigError> {
+    let key = ring.get(kid).ok_or_else(|| unknown(kid))?;
+    if key.public.is_none() {
+        return Err(ConfigError(format!(
+            "{kid} is a shared secret: it has no public half, and whoever checks its tokens can make them"
+        )));
+    }
+    let path = directory.join(format!("{kid}.pem"));
+    key.public_pem(&path)
+        .map_err(|problem| ConfigError::file(SETTING, &path, problem))
 }
 
 /// When the key was put into the directory, in seconds since 1970; 0 if that cannot be told.

@@ -1,13 +1,16 @@
 //! One key: read from a PEM file, or made.
 
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::rsa;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+};
 use clap::ValueEnum;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
@@ -58,12 +61,7 @@ impl Key {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
-        let mut file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-        let mut text = Zeroizing::new(Vec::new());
-        file.by_ref()
-            .take(MAX_FILE)
-            .read_to_end(&mut text)
-            .map_err(|error| error.to_string())?;
+        let (file, text) = contents(path)?;
         let kid = path
             .file_stem()
             .and_then(|stem| stem.to_str())
@@ -80,6 +78,39 @@ impl Key {
             );
         }
         Ok(key)
+    }
+
+    /// The public half of the file that this key was read from: SPKI in PEM, which is what HAProxy's `jwt_verify` takes.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn public_pem(&self, path: &Path) -> Result<String, String> {
+        let (_, text) = contents(path)?;
+        let found = pem::parse(&text).map_err(|error| error.to_string())?;
+        let spki = match found.tag() {
+            "PUBLIC KEY" => Some(found.into_contents()),
+            _ => self.spki(found.contents()),
+        };
+        let spki = spki.ok_or("its public half cannot be told")?;
+        let unix = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        Ok(pem::encode_config(&Pem::new("PUBLIC KEY", spki), unix))
+    }
+
+    fn spki(&self, pkcs8: &[u8]) -> Option<Vec<u8>> {
+        let spki = match self.algorithm {
+            Algorithm::ES256 => EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8)
+                .ok()?
+                .public_key()
+                .as_der(),
+            Algorithm::RS256 => rsa::KeyPair::from_pkcs8(pkcs8).ok()?.public_key().as_der(),
+            Algorithm::EdDSA => Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
+                .ok()?
+                .public_key()
+                .as_der(),
+            _ => return None,
+        };
+        let spki: PublicKeyX509Der<'_> = spki.ok()?;
+        Some(spki.as_ref().to_vec())
     }
 
     /// Reads a PEM text.
@@ -111,6 +142,16 @@ impl Key {
                 .to_owned()
         })
     }
+}
+
+fn contents(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), String> {
+    let read = || {
+        let mut file = File::open(path)?;
+        let mut text = Zeroizing::new(Vec::new());
+        file.by_ref().take(MAX_FILE).read_to_end(&mut text)?;
+        Ok((file, text))
+    };
+    read().map_err(|error: std::io::Error| error.to_string())
 }
 
 fn private(kid: &str, text: &[u8]) -> Option<Key> {

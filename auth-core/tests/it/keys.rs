@@ -10,7 +10,7 @@ use auth_core::config::Tokens;
 use auth_core::keys::{HMAC_SECRET, PUBLISHED_MAX_AGE};
 use auth_core::tokens::{KeyRing, LEEWAY_SECONDS, TokenError};
 use insta::assert_snapshot;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -214,6 +214,46 @@ fn each_key_has_one_algorithm_and_shared_secrets_are_not_published() {
             .filter(|part| ring.jwks().contains(part))
             .collect();
         assert!(private.is_empty(), "{name}: {private:?} published");
+    }
+}
+
+#[test]
+fn the_public_half_of_a_key_is_printed_for_gateways_and_shared_secrets_never_are() {
+    let operator = Operator::new();
+    let names = [
+        ("es256", Algorithm::ES256),
+        ("rs256", Algorithm::RS256),
+        ("eddsa", Algorithm::EdDSA),
+    ];
+    for (name, algorithm) in names {
+        let kid = operator.generate(name);
+        operator.keys(&["rotate", &kid, "--now"]);
+        let token = issue(&operator.ring());
+        let said = operator.keys(&["public", &kid]);
+        let public = said.strip_prefix("exit 0\n").unwrap();
+        assert!(public.starts_with("-----BEGIN PUBLIC KEY-----\n") && !public.contains('\r'));
+        let key = match algorithm {
+            Algorithm::ES256 => DecodingKey::from_ec_pem(public.as_bytes()),
+            Algorithm::RS256 => DecodingKey::from_rsa_pem(public.as_bytes()),
+            _ => DecodingKey::from_ed_pem(public.as_bytes()),
+        };
+        let mut expected = Validation::new(algorithm);
+        expected.set_audience(&["authstack"]);
+        let token = jsonwebtoken::decode::<Value>(&token, &key.unwrap(), &expected);
+        assert_eq!(token.unwrap().claims["sub"], "id", "{name}");
+
+        // A public key in the ring is printed as it is.
+        fs::write(operator.directory().join("other.pem"), public).unwrap();
+        assert_eq!(operator.keys(&["public", "other"]), said);
+    }
+    let secret = operator.generate("hs256");
+    for (kid, why) in [
+        (secret.as_str(), "is a shared secret: it has no public half"),
+        ("nothing", "there is no key nothing"),
+        ("../keys/other", "there is no key ../keys/other"),
+    ] {
+        let said = operator.keys(&["public", kid]);
+        assert!(said.starts_with("exit 1\n") && said.contains(why), "{said}");
     }
 }
 
