@@ -115,6 +115,9 @@ impl Hasher {
 
     /// Whether the password is the one that was hashed, compared in constant time.
     ///
+    /// A wrong one costs what a hash of the current cost does, even where the stored hash is older and cheaper: else the time
+    /// would tell which e-mails have an account. A hash that is dearer stays so until its password is changed.
+    ///
     /// # Errors
     /// [`HashError::Malformed`] or [`HashError::TooExpensive`], before any work is done
     pub fn verify(&self, password: &Password, stored: &str) -> Result<bool, HashError> {
@@ -129,9 +132,40 @@ impl Hasher {
         {
             return Err(HashError::TooExpensive);
         }
-        Ok(Scrypt::new()
-            .verify_password(password.0.as_bytes(), &hash)
-            .is_ok())
+        let verify = |hash: &PasswordHash| {
+            Scrypt::new()
+                .verify_password(password.0.as_bytes(), hash)
+                .is_ok()
+        };
+        let right = verify(&hash);
+        if !right {
+            for params in self.padding(log_n, r, p) {
+                let filler = unmatchable(params);
+                verify(&PasswordHash::new(&filler).map_err(|_| HashError::Malformed)?);
+            }
+        }
+        Ok(right)
+    }
+
+    /// The hashes that are left to do after one of this cost, until the work is that of one of the current cost.
+    ///
+    /// The largest first that fits what is left. For the same `r` and `p` = 1 these are the powers of two from the current
+    /// N / 2 down to the old N, which add up exactly. Work that is too little for N = 2 is left out.
+    pub fn padding(&self, log_n: u32, r: u32, p: u32) -> Vec<Params> {
+        let done = work(log_n, r, p);
+        let mut left =
+            work(self.params.log_n().into(), self.params.r(), self.params.p()).saturating_sub(done);
+        let mut padding = Vec::new();
+        for log_n in (1..=self.params.log_n()).rev() {
+            let step = work(log_n.into(), self.params.r(), 1);
+            while left >= step
+                && let Ok(params) = Params::new(log_n, self.params.r(), 1)
+            {
+                padding.push(params);
+                left -= step;
+            }
+        }
+        padding
     }
 
     /// Whether a stored hash cost less work than a new one would.
@@ -140,8 +174,8 @@ impl Hasher {
             return false;
         };
         let cost = |name, default| hash.params.get_decimal(name).unwrap_or(default);
-        let work = memory(cost("ln", 17), cost("r", 8)).saturating_mul(cost("p", 1).into());
-        work < self.memory().saturating_mul(self.params.p().into())
+        let current = work(self.params.log_n().into(), self.params.r(), self.params.p());
+        work(cost("ln", 17), cost("r", 8), cost("p", 1)) < current
     }
 
     /// A hash of the current cost that no password matches.
@@ -149,11 +183,7 @@ impl Hasher {
     /// Verifying against it makes a log-in with an unknown e-mail cost what a wrong password costs. It needs no
     /// randomness: the result of the comparison is thrown away.
     pub fn unmatchable(&self) -> String {
-        let (log_n, r, p) = (self.params.log_n(), self.params.r(), self.params.p());
-        format!(
-            "$scrypt$ln={log_n},r={r},p={p}$bm8gYWNjb3VudCBoZXJl${}",
-            "A".repeat(43)
-        )
+        unmatchable(self.params)
     }
 
     /// Whether a hash costs less than every choice of OWASP's for scrypt (Password Storage Cheat Sheet, 2026).
@@ -168,6 +198,19 @@ impl Hasher {
     fn memory(&self) -> u64 {
         memory(self.params.log_n().into(), self.params.r())
     }
+}
+
+fn unmatchable(params: Params) -> String {
+    let (log_n, r, p) = (params.log_n(), params.r(), params.p());
+    format!(
+        "$scrypt$ln={log_n},r={r},p={p}$bm8gYWNjb3VudCBoZXJl${}",
+        "A".repeat(43)
+    )
+}
+
+/// Memory that is mixed for one hash, in bytes.
+fn work(log_n: u32, r: u32, p: u32) -> u64 {
+    memory(log_n, r).saturating_mul(p.into())
 }
 
 /// Memory that one hash fills, in bytes: 128 · r · N.

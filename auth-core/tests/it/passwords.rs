@@ -91,6 +91,44 @@ fn the_hash_that_stands_in_for_an_unknown_user_has_the_current_cost_and_no_passw
     assert_eq!(hasher.verify(&password(""), &stored), Ok(false));
 }
 
+proptest! {
+    #[test]
+    fn a_wrong_password_costs_the_same_however_cheap_the_stored_hash_is(
+        (log_n, r, p) in (1u8..=20, 1u32..=16, 1u32..=16),
+        (old_log_n, old_r, old_p) in (1u8..=20, 1u32..=16, 1u32..=16),
+    ) {
+        let work = |log_n: u8, r: u32, p: u32| (1u64 << log_n) * u64::from(r) * u64::from(p);
+        let hasher = Hasher::new(Params::new(log_n, r, p).unwrap());
+        let padding = hasher.padding(old_log_n.into(), old_r, old_p);
+        let padded: u64 = padding.iter().map(|params| work(params.log_n(), params.r(), params.p())).sum();
+        let (current, old) = (work(log_n, r, p), work(old_log_n, old_r, old_p));
+        // The least that can be added is a hash with N = 2.
+        let missing = current.saturating_sub(old);
+        prop_assert!(padded <= missing && missing - padded < work(1, r, 1), "{padded} of {missing}");
+        if (old_r, old_p) == (r, p) {
+            prop_assert_eq!(padded, missing);
+        }
+        prop_assert!(padding.iter().all(|params| params.log_n() <= log_n && params.r() == r));
+        prop_assert!(padding.len() <= 16 + 20);
+    }
+}
+
+#[test]
+fn a_hash_of_an_older_cost_is_padded_with_the_powers_of_two_between_the_costs() {
+    let hasher = Hasher::new(Params::new(17, 8, 1).unwrap());
+    let padding = |log_n, r, p| -> Vec<_> {
+        let padding = hasher.padding(log_n, r, p);
+        padding.iter().map(Params::log_n).collect()
+    };
+    assert_eq!(padding(13, 8, 1), [16, 15, 14, 13]);
+    assert!(padding(17, 8, 1).is_empty());
+    assert_eq!(padding(15, 8, 3), [15], "another choice of OWASP's");
+    assert!(
+        padding(18, 8, 1).is_empty(),
+        "nothing makes up for a dearer one"
+    );
+}
+
 #[test]
 fn what_owasp_advises_is_not_weak_and_anything_less_is() {
     let weak = |log_n, r, p| Hasher::new(Params::new(log_n, r, p).unwrap()).is_weak();
