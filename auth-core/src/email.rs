@@ -31,10 +31,15 @@ impl Email {
         {
             return Err(AuthError::InvalidEmail);
         }
-        Ok(Self {
+        Ok(Self::of_account(given))
+    }
+
+    /// The address of an account, which was accepted before.
+    pub fn of_account(given: &str) -> Self {
+        Self {
             given: given.to_owned(),
             normal: given.to_lowercase(),
-        })
+        }
     }
 
     /// The address as it was typed.

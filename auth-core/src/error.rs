@@ -33,6 +33,14 @@ pub enum AuthError {
     /// The idempotency key was used before, with another request.
     #[error("This Idempotency-Key was used before with a different request.")]
     IdempotencyKeyReused,
+    /// Too many wrong passwords in a row for one e-mail, whether it has an account or not.
+    #[error(
+        "Too many wrong passwords were given for this e-mail address. Try again in {retry_after_seconds} s."
+    )]
+    RateLimited {
+        /// When a password is checked again.
+        retry_after_seconds: u64,
+    },
     /// More passwords to check than there is time for.
     #[error("There is too much to do at the moment. Try again in {retry_after_seconds} s.")]
     Overloaded {
@@ -62,6 +70,7 @@ impl AuthError {
             Self::Unauthenticated => ErrorCode::Unauthenticated,
             Self::TokenExpired => ErrorCode::TokenExpired,
             Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
+            Self::RateLimited { .. } => ErrorCode::RateLimited,
             Self::Overloaded { .. } => ErrorCode::Overloaded,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Internal(_) => ErrorCode::Internal,
@@ -79,7 +88,10 @@ impl ErrorExtensions for AuthError {
         }
         async_graphql::Error::new(self.to_string()).extend_with(|_, extensions| {
             extensions.set("code", self.code().name());
-            if let Self::Overloaded {
+            if let Self::RateLimited {
+                retry_after_seconds,
+            }
+            | Self::Overloaded {
                 retry_after_seconds,
             } = self
             {

@@ -68,6 +68,9 @@ codes! {
     IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" OK,
         "This Idempotency-Key came before, with another request.",
         "Take a new key for each request that is not a repetition.";
+    RateLimited "RATE_LIMITED" TOO_MANY_REQUESTS,
+        "Too many wrong passwords in a row for this e-mail address, whoever gave them. Nothing was checked.",
+        "Repeat after `Retry-After` seconds, which `extensions.retryAfterSeconds` tells too.";
     Overloaded "OVERLOADED" SERVICE_UNAVAILABLE,
         "More passwords to hash than there is time for. Nothing was changed.",
         "Repeat after `Retry-After` seconds, which `extensions.retryAfterSeconds` tells too.";

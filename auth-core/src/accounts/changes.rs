@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Accounts, Session, now};
+use crate::email::Email;
 use crate::error::AuthError;
 use crate::password::Password;
 
@@ -10,7 +11,7 @@ impl Accounts {
     /// Replaces the password, ends all sessions of the account and begins a new one for the caller.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `INVALID_CREDENTIALS`, `WEAK_PASSWORD`, `BAD_REQUEST`, `UNAVAILABLE`, `INTERNAL`
+    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `INVALID_CREDENTIALS`, `RATE_LIMITED`, `WEAK_PASSWORD`, `BAD_REQUEST`, `OVERLOADED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn change_password(
         &self,
         bearer: Option<&str>,
@@ -22,11 +23,10 @@ impl Accounts {
         if current.is_impossible() {
             return Err(AuthError::InvalidCredentials);
         }
-        let permit = self.hashes.permit().await?;
-        let stored = Some(account.password_hash.clone());
-        if !permit.verify(&Arc::new(current), stored).await? {
-            return Err(AuthError::InvalidCredentials);
-        }
+        let email = Email::of_account(&account.email);
+        let permit = self
+            .check_password(&email, Some(&account), &Arc::new(current))
+            .await?;
         let hash = permit.hash(&Arc::new(new)).await?;
         let session = self.new_session(&account)?;
         if self
@@ -44,7 +44,7 @@ impl Accounts {
     /// Removes the account and all that belongs to it.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `INVALID_CREDENTIALS`, `UNAVAILABLE`, `INTERNAL`
+    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn delete_account(
         &self,
         bearer: Option<&str>,
@@ -54,11 +54,9 @@ impl Accounts {
         if password.is_impossible() {
             return Err(AuthError::InvalidCredentials);
         }
-        let permit = self.hashes.permit().await?;
-        let stored = Some(account.password_hash.clone());
-        if !permit.verify(&Arc::new(password), stored).await? {
-            return Err(AuthError::InvalidCredentials);
-        }
+        let email = Email::of_account(&account.email);
+        self.check_password(&email, Some(&account), &Arc::new(password))
+            .await?;
         Ok(self.store.delete_account(&account.id).await?)
     }
 }

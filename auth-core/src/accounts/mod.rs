@@ -1,12 +1,15 @@
 //! The story of this service: signing up, logging in, and telling who somebody is.
 
 mod changes;
+mod guessing;
 mod sessions;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
+
+pub use guessing::delay_after;
 
 use crate::email::Email;
 use crate::error::AuthError;
@@ -104,7 +107,7 @@ impl Accounts {
     /// Checks e-mail and password and issues a token; a caller who is logged in already keeps the one they have.
     ///
     /// # Errors
-    /// `INVALID_CREDENTIALS`, `UNAVAILABLE`, `INTERNAL`
+    /// `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn log_in(
         &self,
         email: &str,
@@ -124,24 +127,18 @@ impl Accounts {
 
         // Looked up first, so that nobody holds the right to hash while a slow database makes them wait.
         let account = self.store.account_by_email(&email).await?;
-        let permit = self.hashes.permit().await?;
-        let stored = account
-            .as_ref()
-            .map(|account| account.password_hash.clone());
         let password = Arc::new(password);
-        let right = permit.verify(&password, stored).await?;
-        match account {
-            Some(account) if right && account.disabled == 0 => {
-                if permit.is_outdated(&account.password_hash)
-                    && let Err(error) = self.hash_again(&account, &permit, &password).await
-                {
-                    tracing::warn!(%error, "a password could not be hashed again; its next log-in will try");
-                }
-                drop(permit);
-                self.begin(account).await
-            }
-            _ => Err(AuthError::InvalidCredentials),
+        let permit = self
+            .check_password(&email, account.as_ref(), &password)
+            .await?;
+        let account = account.ok_or(AuthError::InvalidCredentials)?;
+        if permit.is_outdated(&account.password_hash)
+            && let Err(error) = self.hash_again(&account, &permit, &password).await
+        {
+            tracing::warn!(%error, "a password could not be hashed again; its next log-in will try");
         }
+        drop(permit);
+        self.begin(account).await
     }
 
     /// Stores a hash of the cost that is configured now, unless the password was changed meanwhile.

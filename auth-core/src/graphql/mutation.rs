@@ -38,7 +38,7 @@ impl Mutation {
     /// Checks e-mail and password and issues an access token. With a valid token already in `Authorization` nothing is
     /// checked or issued, and the message says who is logged in.
     ///
-    /// Error codes: INVALID_CREDENTIALS, OVERLOADED, UNAVAILABLE, INTERNAL.
+    /// Error codes: INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED, UNAVAILABLE, INTERNAL.
     async fn log_in(
         &self,
         context: &Context<'_>,
@@ -87,7 +87,7 @@ impl Mutation {
     /// Replaces the password of the account of the access token in `Authorization: Bearer`, ends all its sessions and
     /// begins a new one.
     ///
-    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, WEAK_PASSWORD, BAD_REQUEST, OVERLOADED, UNAVAILABLE, INTERNAL.
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, RATE_LIMITED, WEAK_PASSWORD, BAD_REQUEST, OVERLOADED, UNAVAILABLE, INTERNAL.
     async fn change_password(
         &self,
         context: &Context<'_>,
@@ -106,7 +106,7 @@ impl Mutation {
 
     /// Removes the account of the access token in `Authorization: Bearer`, with all its sessions.
     ///
-    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, OVERLOADED, UNAVAILABLE, INTERNAL.
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED, UNAVAILABLE, INTERNAL.
     async fn delete_account(&self, context: &Context<'_>, password: String) -> Result<Done> {
         let accounts = context.data_unchecked::<Arc<Accounts>>();
         let caller = context.data_unchecked::<Caller>();
@@ -139,6 +139,8 @@ fn answer(
 /// Names the outcome of a credential check in a header.
 ///
 /// The gateway counts failures for each client by it, whatever the client wrote into its query, and strips it.
+/// `RATE_LIMITED` and `OVERLOADED` are none: no password was checked, and who is kept waiting by another's guesses should not
+/// lose the right to their address, too.
 fn tell_gateway<T>(context: &Context<'_>, checked: &Result<T, AuthError>) {
     let outcome = match checked {
         Ok(_) => "login-ok",

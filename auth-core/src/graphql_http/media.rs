@@ -89,7 +89,7 @@ impl Media {
             Some(Value::String(code)) => code.to_lowercase(),
             _ => "ok".to_owned(),
         };
-        // A limit of the whole service, not of one field: gateways and clients that read no GraphQL must see it.
+        // A limit on the whole request, not on one field: gateways and clients that read no GraphQL must see it.
         let retry_after = errors.iter().find_map(|error| {
             match error.extensions.as_ref()?.get("retryAfterSeconds")? {
                 Value::Number(seconds) => seconds.as_u64(),
@@ -97,6 +97,9 @@ impl Media {
             }
         });
         let status = match self {
+            _ if retry_after.is_some() && outcome == "rate_limited" => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             _ if retry_after.is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Self::GraphqlResponse if !executed => StatusCode::BAD_REQUEST,
             _ => StatusCode::OK,

@@ -16,6 +16,7 @@ macro_rules! on {
 
 mod changes;
 mod connect;
+mod guesses;
 mod sessions;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use sqlx::sqlite::SqliteError;
 use sqlx::{PgPool, SqlitePool};
 
 pub use connect::Source;
+pub use guesses::FailedLogIns;
 pub use sessions::StoredSession;
 use sessions::begin_session;
 

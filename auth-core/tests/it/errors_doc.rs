@@ -50,6 +50,9 @@ fn message(code: ErrorCode) -> String {
         ErrorCode::Unauthenticated => AuthError::Unauthenticated,
         ErrorCode::TokenExpired => AuthError::TokenExpired,
         ErrorCode::IdempotencyKeyReused => AuthError::IdempotencyKeyReused,
+        ErrorCode::RateLimited => AuthError::RateLimited {
+            retry_after_seconds: 3,
+        },
         ErrorCode::Overloaded => AuthError::Overloaded {
             retry_after_seconds: 3,
         },

@@ -5,6 +5,7 @@ mod config;
 mod docs;
 mod email;
 mod errors_doc;
+mod guessing;
 mod idempotency;
 mod keys;
 mod node;

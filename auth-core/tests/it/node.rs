@@ -13,6 +13,7 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -26,6 +27,7 @@ const SESSION: &str = "{ message accessToken refreshToken expiresIn account { id
 pub struct Node {
     pub url: String,
     pub dir: TempDir,
+    database: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     client: ureq::Agent,
@@ -94,8 +96,14 @@ impl Node {
         node
     }
 
+    /// Another node on the same database.
+    pub fn beside(&self) -> Self {
+        Self::start_with(|config| config.database.url.clone_from(&self.database))
+    }
+
     /// Starts without waiting until it is ready.
     pub fn start_in(dir: TempDir, config: Config) -> Self {
+        let database = config.database.url.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -111,6 +119,7 @@ impl Node {
         Self {
             url: format!("http://{}", told.recv().unwrap()),
             dir,
+            database,
             stop: Some(stop),
             thread: Some(thread),
             client: ureq::Agent::config_builder()
@@ -201,6 +210,22 @@ impl Node {
             &log_in(),
             json!({ "email": email, "password": password }),
         )
+    }
+
+    /// Reads or changes what is stored, behind the node's back. Answers the numbers in the first column.
+    pub fn sql(&self, sql: &str) -> Vec<i64> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let numbers = runtime.block_on(async {
+            if self.database.starts_with("sqlite:") {
+                let mut connection = SqliteConnection::connect(&self.database).await?;
+                sqlx::query_scalar(sql).fetch_all(&mut connection).await
+            } else {
+                let mut connection = PgConnection::connect(&self.database).await?;
+                sqlx::query_scalar(sql).fetch_all(&mut connection).await
+            }
+        });
+        numbers.unwrap()
     }
 
     /// A metric by its whole name, labels included.

@@ -1,0 +1,84 @@
+//! Every check of a password goes through here, so that guessing becomes slow (docs/explanation/guessing.md).
+//!
+//! Wrong passwords are counted for each e-mail, whether it has an account or not: nobody learns from a delay which ones have.
+
+use std::sync::Arc;
+
+use super::{Accounts, now};
+use crate::email::Email;
+use crate::error::AuthError;
+use crate::hash_pool::HashPermit;
+use crate::password::Password;
+use crate::store::{Account, FailedLogIns};
+
+/// Wrong passwords that cost no delay: people mistype.
+const FREE_FAILURES: u32 = 5;
+
+/// The longest delay, in seconds.
+const LONGEST_DELAY: u64 = 15 * 60;
+
+/// How long after the last of `failures` wrong passwords in a row no other one is checked, in seconds: none at first,
+/// then 1 s, and twice as long each time, up to 15 minutes.
+pub fn delay_after(failures: u64) -> u64 {
+    let doublings = failures.checked_sub(u64::from(FREE_FAILURES) + 1);
+    doublings.map_or(0, |doublings| {
+        // 2^10 s is beyond the longest already.
+        (1 << doublings.min(10)).min(LONGEST_DELAY)
+    })
+}
+
+impl FailedLogIns {
+    /// How many seconds are left of the delay.
+    fn delay_left(self, now: u64) -> u64 {
+        let delay = delay_after(u64::try_from(self.failures).unwrap_or(0));
+        let end = u64::try_from(self.last_at)
+            .unwrap_or(0)
+            .saturating_add(delay);
+        // A clock that was set back makes nobody wait longer.
+        end.saturating_sub(now).min(delay)
+    }
+}
+
+impl Accounts {
+    /// Checks a password and counts how it went. For an account that is locked out it is as if there were none.
+    ///
+    /// Answers the right to hash, for more that may be to do for the one who has proved who they are.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`, `INVALID_CREDENTIALS`, `OVERLOADED`, `UNAVAILABLE`, `INTERNAL`
+    pub(super) async fn check_password(
+        &self,
+        email: &Email,
+        account: Option<&Account>,
+        password: &Arc<Password>,
+    ) -> Result<HashPermit, AuthError> {
+        self.wait_is_over(email).await?;
+        let permit = self.hashes.permit().await?;
+        // Again, for many can stand in line before the first of them is counted.
+        let failed_before = self.wait_is_over(email).await?;
+        let stored = account
+            .filter(|account| account.disabled == 0)
+            .map(|account| account.password_hash.clone());
+        if permit.verify(password, stored).await? {
+            if failed_before {
+                self.store.forget_failed_log_ins(email).await?;
+            }
+            return Ok(permit);
+        }
+        // Before the permit is given up: who is next in line sees it counted.
+        self.store.count_failed_log_in(email, now()).await?;
+        Err(AuthError::InvalidCredentials)
+    }
+
+    /// Answers whether there were wrong passwords of late.
+    async fn wait_is_over(&self, email: &Email) -> Result<bool, AuthError> {
+        let now = now();
+        let failed = self.store.failed_log_ins(email, now).await?;
+        match failed.map_or(0, |failed| failed.delay_left(now)) {
+            0 => Ok(failed.is_some()),
+            retry_after_seconds => Err(AuthError::RateLimited {
+                retry_after_seconds,
+            }),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Wrong passwords in a row, for each e-mail.
+
+use super::{Store, StoreError, stored_seconds};
+use crate::email::Email;
+
+/// How long wrong passwords are remembered after the last of them, in seconds.
+pub const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
+
+/// The wrong passwords that were given for an e-mail.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub struct FailedLogIns {
+    /// How many in a row.
+    pub failures: i64,
+    /// When the last was, in seconds since 1970.
+    pub last_at: i64,
+}
+
+impl Store {
+    /// The wrong passwords for an e-mail that are still remembered at `now` (seconds since 1970).
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db failed log-ins", skip_all, fields(otel.kind = "client"))]
+    pub async fn failed_log_ins(
+        &self,
+        email: &Email,
+        now: u64,
+    ) -> Result<Option<FailedLogIns>, StoreError> {
+        const SQL: &str =
+            "SELECT failures, last_at FROM failed_log_ins WHERE email_normal = $1 AND last_at > $2";
+        let oldest = stored_seconds(now.saturating_sub(REMEMBERED_SECONDS));
+        on!(self, pool => sqlx::query_as(SQL).bind(email.normal()).bind(oldest).fetch_optional(pool).await)
+    }
+
+    /// Counts one more wrong password. Forgets those that are too old at `now` (seconds since 1970).
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db count failed log-in", skip_all, fields(otel.kind = "client"))]
+    pub async fn count_failed_log_in(&self, email: &Email, now: u64) -> Result<(), StoreError> {
+        const FORGET: &str = "DELETE FROM failed_log_ins WHERE last_at <= $1";
+        const COUNT: &str = "INSERT INTO failed_log_ins (email_normal, failures, last_at) VALUES ($1, 1, $2) \
+             ON CONFLICT (email_normal) DO UPDATE SET failures = failed_log_ins.failures + 1, last_at = excluded.last_at";
+        let oldest = stored_seconds(now.saturating_sub(REMEMBERED_SECONDS));
+        let now = stored_seconds(now);
+        on!(self, pool => {
+            sqlx::query(FORGET).bind(oldest).execute(pool).await?;
+            sqlx::query(COUNT).bind(email.normal()).bind(now).execute(pool).await.map(|_| ())
+        })
+    }
+
+    /// Ends the count of an e-mail.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db forget failed log-ins", skip_all, fields(otel.kind = "client"))]
+    pub async fn forget_failed_log_ins(&self, email: &Email) -> Result<(), StoreError> {
+        const SQL: &str = "DELETE FROM failed_log_ins WHERE email_normal = $1";
+        on!(self, pool => sqlx::query(SQL).bind(email.normal()).execute(pool).await.map(|_| ()))
+    }
+}
