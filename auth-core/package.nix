@@ -4,6 +4,7 @@ callPackage ../nix/workspace-crate.nix { } {
   files = [
     ../docs/reference/errors.md
     ../docs/reference/passwords.md
+    ../docs/reference/tokens.md
   ];
   meta.description = "A minimal authentication service: GraphQL, scrypt, JWT, SQLite or PostgreSQL";
 }

@@ -1,8 +1,9 @@
-//! E-mail addresses: kept as typed, compared in lower case.
+//! E-mail addresses: kept as typed, compared in lower case and in Unicode's normal form NFC (RFC 6532, 3.1).
 
 use email_address::{EmailAddress, Options};
 
 use crate::error::AuthError;
+use crate::password::{folded, normal_form};
 
 /// Longest address that fits an SMTP path (RFC 5321, 4.5.3.1.3, without the angle brackets), in bytes.
 pub const MAX_BYTES: usize = 254;
@@ -25,9 +26,13 @@ impl Email {
         let options = Options::default()
             .without_display_text()
             .without_domain_literal();
-        if given.len() > MAX_BYTES
+        if given.len() > MAX_BYTES {
+            return Err(AuthError::InvalidEmail);
+        }
+        let composed = normal_form(given);
+        if composed.len() > MAX_BYTES
             || given.chars().any(|c| c.is_whitespace() || c.is_control())
-            || EmailAddress::parse_with_options(given, options).is_err()
+            || EmailAddress::parse_with_options(&composed, options).is_err()
         {
             return Err(AuthError::InvalidEmail);
         }
@@ -38,7 +43,7 @@ impl Email {
     pub fn of_account(given: &str) -> Self {
         Self {
             given: given.to_owned(),
-            normal: given.to_lowercase(),
+            normal: folded(given).as_str().to_owned(),
         }
     }
 

@@ -58,7 +58,7 @@ impl Password {
 }
 
 /// NFC, without leaving copies behind: the text never outgrows what is allocated first.
-fn normal_form(text: &str) -> Zeroizing<String> {
+pub(crate) fn normal_form(text: &str) -> Zeroizing<String> {
     let mut normal = Zeroizing::new(String::with_capacity(NFC_GROWTH * text.len()));
     normal.extend(text.nfc());
     normal

@@ -215,6 +215,10 @@ impl KeyRing {
             .and_then(|kid| self.verifying.get(&kid))
             .ok_or(TokenError::Invalid)?;
         match jsonwebtoken::decode::<Claims>(token, key, validation) {
+            // Good longer than any of ours: a clock is wrong, here or where it was issued.
+            Ok(token) if token.claims.iat > accounts::now() + LEEWAY_SECONDS => {
+                Err(TokenError::Invalid)
+            }
             Ok(token) => Ok(token.claims),
             Err(error) if *error.kind() == ErrorKind::ExpiredSignature => Err(TokenError::Expired),
             Err(_) => Err(TokenError::Invalid),

@@ -2,6 +2,7 @@
 
 use auth_core::email::{Email, MAX_BYTES};
 use proptest::prelude::*;
+use unicode_normalization::UnicodeNormalization;
 
 proptest! {
     #[test]
@@ -19,6 +20,18 @@ proptest! {
             prop_assert_eq!(again.normal(), email.normal());
             let shouted = Email::parse(&text.to_uppercase()).unwrap();
             prop_assert_eq!(shouted.normal(), email.normal());
+        }
+    }
+
+    #[test]
+    fn however_an_address_is_composed_it_is_the_same(local in "[a-zà-žㄱ-힣]{1,7}", domain in "[a-zà-ö]{1,7}") {
+        let text = format!("{local}@{domain}.example");
+        let composed: String = text.nfc().collect();
+        let decomposed: String = text.nfd().collect();
+        if let Ok(email) = Email::parse(&composed) {
+            prop_assert_eq!(email.normal(), composed.to_lowercase());
+            let other = Email::parse(&decomposed).unwrap();
+            prop_assert_eq!(other.normal(), email.normal());
         }
     }
 

@@ -240,7 +240,19 @@ fn the_public_half_of_a_key_is_printed_for_gateways_and_shared_secrets_never_are
         let mut expected = Validation::new(algorithm);
         expected.set_audience(&["authstack"]);
         let token = jsonwebtoken::decode::<Value>(&token, &key.unwrap(), &expected);
-        assert_eq!(token.unwrap().claims["sub"], "id", "{name}");
+        let claims = token.unwrap().claims;
+        assert_eq!(claims["sub"], "id", "{name}");
+
+        // What everybody may know must not do as a shared secret.
+        let der = pem::parse(public).unwrap().into_contents();
+        for secret in [public.as_bytes(), public.trim().as_bytes(), &der] {
+            let mut header = Header::new(Algorithm::HS256);
+            header.typ = Some("at+jwt".to_owned());
+            header.kid = Some(kid.clone());
+            let secret = EncodingKey::from_secret(secret);
+            let forged = jsonwebtoken::encode(&header, &claims, &secret).unwrap();
+            assert_eq!(operator.ring().verify(&forged), Err(TokenError::Invalid));
+        }
 
         // A public key in the ring is printed as it is.
         fs::write(operator.directory().join("other.pem"), public).unwrap();
