@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
@@ -32,6 +33,8 @@ struct Line {
     /// Longest wait.
     deadline: Duration,
     waiting: AtomicU32,
+    /// `waiting`, for people to see.
+    shown: IntGauge,
     /// How long a hash takes of late, in microseconds; 0 before the first.
     hash_micros: AtomicU64,
 }
@@ -68,6 +71,7 @@ struct Place<'a>(&'a Line, u32);
 
 impl<'a> Place<'a> {
     fn take(line: &'a Line) -> Self {
+        line.shown.inc();
         Self(line, line.waiting.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
@@ -75,6 +79,7 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.shown.dec();
     }
 }
 
@@ -96,6 +101,7 @@ impl HashPool {
                 width: concurrent,
                 deadline,
                 waiting: AtomicU32::new(0),
+                shown: metrics.hashes_waiting.clone(),
                 hash_micros: AtomicU64::new(0),
             }),
             hasher,

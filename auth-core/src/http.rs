@@ -52,7 +52,10 @@ pub async fn route(app: Arc<App>, request: Request<Incoming>) -> Answer {
         "/graphql" => graphql_http::answer(&app, &head, body).await,
         "/healthz" => status(StatusCode::OK, "alive"),
         "/readyz" => ready(&app).await,
-        "/metrics" => answer(StatusCode::OK, PROMETHEUS, app.metrics.text()),
+        "/metrics" => {
+            let connections = app.accounts.store.connections();
+            answer(StatusCode::OK, PROMETHEUS, app.metrics.text(connections))
+        }
         _ => public_keys(&app),
     }
 }

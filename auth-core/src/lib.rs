@@ -66,9 +66,9 @@ impl App {
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let hasher = config.hasher()?;
         let source = Source::new(&config.database)?;
-        let keys = Keys::open(&config.tokens)?;
         let metrics =
             Arc::new(Metrics::new(&config.node).map_err(|error| ConfigError(error.to_string()))?);
+        let keys = Keys::open(&config.tokens, Arc::clone(&metrics))?;
         let accounts = Arc::new(Accounts {
             store: Store::new(source, config.database.max_connections),
             hashes: HashPool::new(

@@ -6,10 +6,12 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::graphql::Operation;
+
 /// The metrics of one node.
 pub struct Metrics {
     registry: Registry,
-    /// GraphQL requests by operation and outcome.
+    /// GraphQL requests by operation and outcome, which is `ok`, an error's code in lower case, or [`GONE`].
     pub requests_total: IntCounterVec,
     /// How long GraphQL requests took.
     pub request_seconds: HistogramVec,
@@ -17,13 +19,105 @@ pub struct Metrics {
     pub hash_seconds: Histogram,
     /// How long requests waited for a hash.
     pub hash_queue_seconds: Histogram,
+    /// Requests that wait for their turn to hash.
+    pub hashes_waiting: IntGauge,
     /// Hashes that run now.
     pub hashes_in_flight: IntGauge,
     /// Hashes that were started.
     pub hashes_total: IntCounter,
     /// Hashes that were refused because the line was too long.
     pub hashes_refused_total: IntCounter,
+    /// Access tokens that were signed. Each comes with a refresh token.
+    pub tokens_issued_total: IntCounter,
+    tokens_refused_total: IntCounterVec,
+    database_connections: IntGaugeVec,
+    database_connections_max: IntGauge,
 }
+
+/// Why a token was refused. The caller is told less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// An access token past its time.
+    Expired,
+    /// No access token of ours at all: not a JWT, or of another type.
+    Malformed,
+    /// An access token whose key is not in the ring.
+    UnknownKey,
+    /// An access token whose signature is not its key's.
+    Signature,
+    /// An access token that is signed well and says something wrong.
+    Claims,
+    /// A good access token of a session that has ended.
+    SessionEnded,
+    /// A refresh token of no session: made up, or its session has ended.
+    UnknownRefreshToken,
+    /// A refresh token that was used before: somebody has stolen it, or a client is broken.
+    ReusedRefreshToken,
+}
+
+impl TokenRefusal {
+    /// All there are.
+    pub const ALL: [Self; 8] = [
+        Self::Expired,
+        Self::Malformed,
+        Self::UnknownKey,
+        Self::Signature,
+        Self::Claims,
+        Self::SessionEnded,
+        Self::UnknownRefreshToken,
+        Self::ReusedRefreshToken,
+    ];
+
+    /// The value of the label `reason`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Malformed => "malformed",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "signature",
+            Self::Claims => "claims",
+            Self::SessionEnded => "session_ended",
+            Self::UnknownRefreshToken => "unknown_refresh_token",
+            Self::ReusedRefreshToken => "reused_refresh_token",
+        }
+    }
+}
+
+/// The connections to the database at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// Those with a query to do.
+    pub used: u32,
+    /// Those that wait for one.
+    pub idle: u32,
+    /// Most that there may be.
+    pub max: u32,
+}
+
+/// The outcome of a request whose client went away before it was answered.
+pub const GONE: &str = "gone";
+
+/// Everything that a request can come to.
+pub const OUTCOMES: &[&str] = &[
+    "ok",
+    GONE,
+    "bad_request",
+    "email_taken",
+    "idempotency_key_reused",
+    "internal",
+    "invalid_credentials",
+    "invalid_email",
+    "method_not_allowed",
+    "not_acceptable",
+    "overloaded",
+    "payload_too_large",
+    "request_timeout",
+    "token_expired",
+    "unauthenticated",
+    "unavailable",
+    "unsupported_media_type",
+    "weak_password",
+];
 
 const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -40,7 +134,10 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::new(),
             requests_total: IntCounterVec::new(
-                Opts::new("auth_requests_total", "GraphQL requests answered."),
+                Opts::new(
+                    "auth_requests_total",
+                    "GraphQL requests, by what they came to.",
+                ),
                 &["operation", "outcome"],
             )?,
             request_seconds: HistogramVec::new(
@@ -55,6 +152,10 @@ impl Metrics {
                 "auth_hash_queue_seconds",
                 "Time that a request waited for its turn to hash.",
             ))?,
+            hashes_waiting: IntGauge::new(
+                "auth_hashes_waiting",
+                "Requests that wait for their turn to hash.",
+            )?,
             hashes_in_flight: IntGauge::new(
                 "auth_hashes_in_flight",
                 "Password hashes that run now.",
@@ -63,6 +164,25 @@ impl Metrics {
             hashes_refused_total: IntCounter::new(
                 "auth_hashes_refused_total",
                 "Password hashes refused because the wait would have been too long.",
+            )?,
+            tokens_issued_total: IntCounter::new(
+                "auth_tokens_issued_total",
+                "Access tokens issued, each with a refresh token.",
+            )?,
+            tokens_refused_total: IntCounterVec::new(
+                Opts::new("auth_tokens_refused_total", "Tokens refused, by reason."),
+                &["reason"],
+            )?,
+            database_connections: IntGaugeVec::new(
+                Opts::new(
+                    "auth_database_connections",
+                    "Connections to the database, used and idle.",
+                ),
+                &["state"],
+            )?,
+            database_connections_max: IntGauge::new(
+                "auth_database_connections_max",
+                "Most connections to the database that there may be.",
             )?,
         };
         let build_info = IntGaugeVec::new(
@@ -78,21 +198,49 @@ impl Metrics {
         registry.register(Box::new(metrics.request_seconds.clone()))?;
         registry.register(Box::new(metrics.hash_seconds.clone()))?;
         registry.register(Box::new(metrics.hash_queue_seconds.clone()))?;
+        registry.register(Box::new(metrics.hashes_waiting.clone()))?;
         registry.register(Box::new(metrics.hashes_in_flight.clone()))?;
         registry.register(Box::new(metrics.hashes_total.clone()))?;
         registry.register(Box::new(metrics.hashes_refused_total.clone()))?;
+        registry.register(Box::new(metrics.tokens_issued_total.clone()))?;
+        registry.register(Box::new(metrics.tokens_refused_total.clone()))?;
+        registry.register(Box::new(metrics.database_connections.clone()))?;
+        registry.register(Box::new(metrics.database_connections_max.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        for operation in crate::graphql::Operation::ALL {
-            // A rate over a series that is not there yet misses its first increase.
-            metrics
-                .requests_total
-                .with_label_values(&[operation.name(), "ok"]);
-        }
+        metrics.begin_at_zero();
         Ok(metrics)
     }
 
-    /// Everything, in Prometheus' text format.
-    pub fn text(&self) -> Vec<u8> {
+    /// A rate over a series that is not there yet misses its first increase.
+    fn begin_at_zero(&self) {
+        for operation in Operation::ALL {
+            self.request_seconds.with_label_values(&[operation.name()]);
+            for outcome in OUTCOMES {
+                self.requests_total
+                    .with_label_values(&[operation.name(), outcome]);
+            }
+        }
+        for reason in TokenRefusal::ALL {
+            self.tokens_refused_total
+                .with_label_values(&[reason.name()]);
+        }
+    }
+
+    /// Counts a token that was refused.
+    pub fn token_refused(&self, reason: TokenRefusal) {
+        self.tokens_refused_total
+            .with_label_values(&[reason.name()])
+            .inc();
+    }
+
+    /// Everything, in Prometheus' text format. The connections are those at this moment.
+    pub fn text(&self, connections: Connections) -> Vec<u8> {
+        for (state, count) in [("used", connections.used), ("idle", connections.idle)] {
+            self.database_connections
+                .with_label_values(&[state])
+                .set(count.into());
+        }
+        self.database_connections_max.set(connections.max.into());
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "cannot write the metrics");

@@ -116,18 +116,19 @@ pub fn request_span(headers: &HeaderMap) -> Span {
     span
 }
 
-/// Completes the span of a request and writes its log line.
+/// Completes the span of a request and writes its log line. It has no status if nobody waited for the answer.
 pub fn finish_request(
     span: &Span,
     node: &str,
     operation: &str,
     outcome: &str,
-    status: StatusCode,
+    status: Option<StatusCode>,
     seconds: f64,
 ) {
     span.record("operation", operation);
     span.record("outcome", outcome);
-    span.record("http.response.status_code", status.as_u16());
+    let status = status.map(|status| status.as_u16());
+    span.record("http.response.status_code", status);
     if matches!(outcome, "internal" | "unavailable") {
         span.set_status(Status::error(outcome.to_owned()));
     }
@@ -138,7 +139,7 @@ pub fn finish_request(
     let duration_ms = (seconds * 1e6).round() / 1e3;
     info!(
         %trace_id,
-        node, operation, outcome, status = status.as_u16(), duration_ms, "request");
+        node, operation, outcome, status, duration_ms, "request");
 }
 
 fn caller(headers: &HeaderMap) -> Option<SpanContext> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::accounts::{self, Identity};
 use crate::config::{ConfigError, Tokens};
 use crate::keys::{self, Ring};
+use crate::metrics::{Metrics, TokenRefusal};
 
 /// Nothing can take an access token back before it expires, so a day is the most, in seconds.
 const MAX_LIFETIME: u64 = 24 * 60 * 60;
@@ -57,9 +58,19 @@ pub enum TokenError {
     Invalid,
 }
 
+impl From<TokenRefusal> for TokenError {
+    fn from(reason: TokenRefusal) -> Self {
+        match reason {
+            TokenRefusal::Expired => Self::Expired,
+            _ => Self::Invalid,
+        }
+    }
+}
+
 /// The keys that are in use, until the directory is read again.
 pub struct Keys {
     settings: Tokens,
+    metrics: Arc<Metrics>,
     current: RwLock<Arc<KeyRing>>,
 }
 
@@ -68,19 +79,51 @@ impl Keys {
     ///
     /// # Errors
     /// See [`KeyRing::load`].
-    pub fn open(settings: &Tokens) -> Result<Self, ConfigError> {
+    pub fn open(settings: &Tokens, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
         if settings.generate_first_key && !settings.key_directory.as_os_str().is_empty() {
             keys::make_first_key(&settings.key_directory, accounts::now())?;
         }
         Ok(Self {
             current: RwLock::new(Arc::new(KeyRing::load(settings)?)),
             settings: settings.clone(),
+            metrics,
         })
     }
 
     /// What signs and verifies now.
     pub fn current(&self) -> Arc<KeyRing> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Signs a token, as [`KeyRing::issue`] does, and counts it.
+    ///
+    /// # Errors
+    /// The signature failed.
+    pub fn issue(
+        &self,
+        identity: &Identity,
+        session: &str,
+        now: u64,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let token = self.current().issue(identity, session, now)?;
+        self.metrics.tokens_issued_total.inc();
+        Ok(token)
+    }
+
+    /// Checks a token, as [`KeyRing::examine`] does, and counts those that are refused.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        self.current().examine(token).map_err(|reason| {
+            self.refused(reason);
+            reason.into()
+        })
+    }
+
+    /// Counts a token that was refused for what its session is.
+    pub fn refused(&self, reason: TokenRefusal) {
+        self.metrics.token_refused(reason);
     }
 
     /// Reads the directory again. If anything in it is wrong, everything stays as it was.
@@ -195,33 +238,46 @@ impl KeyRing {
         jsonwebtoken::encode(&self.header, &claims, &self.signing)
     }
 
+    /// Checks a token, as [`KeyRing::examine`] does, and tells of the reason what a caller may know.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        self.examine(token).map_err(TokenError::from)
+    }
+
     /// Checks a token's type, key, signature and claims.
     ///
     /// The algorithm is the key's, whatever the token says, and the key comes from the ring alone: `jwk`, `jku` and
     /// `x5u` in a token's header are ignored (RFC 8725, 3.1 and 3.10).
     ///
     /// # Errors
-    /// [`TokenError`]
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+    /// [`TokenRefusal`]
+    pub fn examine(&self, token: &str) -> Result<Claims, TokenRefusal> {
         if token.len() > MAX_BYTES {
-            return Err(TokenError::Invalid);
+            return Err(TokenRefusal::Malformed);
         }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenRefusal::Malformed)?;
         if header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
-            return Err(TokenError::Invalid);
+            return Err(TokenRefusal::Malformed);
         }
         let (key, validation) = header
             .kid
             .and_then(|kid| self.verifying.get(&kid))
-            .ok_or(TokenError::Invalid)?;
+            .ok_or(TokenRefusal::UnknownKey)?;
         match jsonwebtoken::decode::<Claims>(token, key, validation) {
             // Good longer than any of ours: a clock is wrong, here or where it was issued.
             Ok(token) if token.claims.iat > accounts::now() + LEEWAY_SECONDS => {
                 Err(TokenError::Invalid)
             }
             Ok(token) => Ok(token.claims),
-            Err(error) if *error.kind() == ErrorKind::ExpiredSignature => Err(TokenError::Expired),
-            Err(_) => Err(TokenError::Invalid),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::ExpiredSignature => TokenRefusal::Expired,
+                ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => {
+                    TokenRefusal::Signature
+                }
+                _ => TokenRefusal::Claims,
+            }),
         }
     }
 }

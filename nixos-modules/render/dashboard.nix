@@ -58,7 +58,7 @@ let
       by "{{operation}}" "sum by (operation) (rate(auth_requests_total[$__rate_interval]))"
     ))
     (panel "Refused operations" "Wrong passwords, taken addresses and whatever else the core says no to." "reqps" (
-      by "{{operation}}: {{outcome}}" ''sum by (operation, outcome) (rate(auth_requests_total{outcome!="ok"}[$__rate_interval]))''
+      by "{{operation}}: {{outcome}}" ''sum by (operation, outcome) (rate(auth_requests_total{outcome!="ok"}[$__rate_interval])) > 0''
     ))
     (panel "Time to answer" "In the core, 99 of 100 are faster." "s" (
       by "{{operation}}" (quantile "0.99" ", operation" "auth_request_seconds")
@@ -70,6 +70,20 @@ let
     (panel "Hashes at work" "At the limit for long, log-ins queue." "none" (
       by "{{node}}" "sum by (node) (auth_hashes_in_flight)"
     ))
+    (panel "In line for a hash" "Log-ins that wait, and those that were refused because the wait would have been too long." "none" {
+      "refused per second" = "sum(rate(auth_hashes_refused_total[$__rate_interval]))";
+      "{{node}} waiting" = "sum by (node) (auth_hashes_waiting)";
+    })
+    (panel "Log-ins" "By what they came to." "reqps" (
+      by "{{outcome}}" ''sum by (outcome) (rate(auth_requests_total{operation="logIn"}[$__rate_interval])) > 0''
+    ))
+    (panel "Refused tokens" "By reason; a reused refresh token may be a stolen one." "reqps" (
+      by "{{reason}}" "sum by (reason) (rate(auth_tokens_refused_total[$__rate_interval]))"
+    ))
+    (panel "Database connections" "At the limit for long, requests wait for the database." "none" {
+      "{{node}} limit" = "sum by (node) (auth_database_connections_max)";
+      "{{node}} used" = ''sum by (node) (auth_database_connections{state="used"})'';
+    })
     (panel "Retries at the gateway" "Requests that a node did not take and another one did." "reqps" {
       redispatched = ''sum(rate(haproxy_backend_redispatch_warnings_total{proxy="auth-core"}[$__rate_interval]))'';
       retried = ''sum(rate(haproxy_backend_retry_warnings_total{proxy="auth-core"}[$__rate_interval]))'';

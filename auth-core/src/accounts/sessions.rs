@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{Accounts, Identity, Session, now};
 use crate::error::AuthError;
 use crate::idempotency::IdempotencyKey;
+use crate::metrics::TokenRefusal;
 use crate::refresh_token::RefreshToken;
 use crate::store::{Account, StoredSession};
 use crate::tokens::{Claims, TokenError};
@@ -30,10 +31,11 @@ impl Accounts {
         token: &str,
         key: Option<&IdempotencyKey>,
     ) -> Result<Session, AuthError> {
-        let token = RefreshToken::parse(token).ok_or(AuthError::Unauthenticated)?;
+        let token = RefreshToken::parse(token)
+            .ok_or_else(|| self.refused(TokenRefusal::UnknownRefreshToken))?;
         let family = token.family_hash();
         let stored = self.store.session(&family, now()).await?;
-        let stored = stored.ok_or(AuthError::Unauthenticated)?;
+        let stored = stored.ok_or_else(|| self.refused(TokenRefusal::UnknownRefreshToken))?;
         if stored.token_hash == token.hash() {
             let mut nonce = [0; 32];
             rand::fill(&mut nonce).map_err(no_randomness)?;
@@ -59,7 +61,7 @@ impl Accounts {
             "an old refresh token was used: its session is ended"
         );
         self.store.end_session(&stored.id).await?;
-        Err(AuthError::Unauthenticated)
+        Err(self.refused(TokenRefusal::ReusedRefreshToken))
     }
 
     async fn carry_on(
@@ -87,18 +89,21 @@ impl Accounts {
         let account = self.store.account_by_session(&claims.sid, now()).await?;
         account
             .filter(|account| account.id == claims.sub)
-            .ok_or(AuthError::Unauthenticated)
+            .ok_or_else(|| self.refused(TokenRefusal::SessionEnded))
+    }
+
+    /// Counts a token that cannot be used, which the caller learns without the reason.
+    fn refused(&self, reason: TokenRefusal) -> AuthError {
+        self.keys.refused(reason);
+        AuthError::Unauthenticated
     }
 
     fn claims(&self, bearer: Option<&str>) -> Result<Claims, AuthError> {
         let token = bearer.ok_or(AuthError::Unauthenticated)?;
-        self.keys
-            .current()
-            .verify(token)
-            .map_err(|error| match error {
-                TokenError::Expired => AuthError::TokenExpired,
-                TokenError::Invalid => AuthError::Unauthenticated,
-            })
+        self.keys.verify(token).map_err(|error| match error {
+            TokenError::Expired => AuthError::TokenExpired,
+            TokenError::Invalid => AuthError::Unauthenticated,
+        })
     }
 
     pub(super) fn new_session(&self, account: &Account) -> Result<NewSession, AuthError> {
@@ -142,7 +147,6 @@ impl Accounts {
         let identity = Identity::from(account);
         let access_token = self
             .keys
-            .current()
             .issue(&identity, session, now())
             .map_err(|error| AuthError::Internal(error.into()))?;
         Ok(Session::New {

@@ -47,7 +47,7 @@ impl Query {
     /// Whether an access token is good, without asking the database.
     async fn verify_token(&self, context: &Context<'_>, token: String) -> TokenVerdict {
         let accounts = context.data_unchecked::<Arc<Accounts>>();
-        match accounts.keys.current().verify(&token) {
+        match accounts.keys.verify(&token) {
             Ok(claims) => TokenVerdict {
                 valid: true,
                 reason: None,

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use async_graphql::Response;
 use async_graphql::parser::types::OperationType;
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use self::media::Media;
 use self::params::Params;
@@ -20,19 +20,19 @@ use crate::error_code::ErrorCode;
 use crate::graphql::{Caller, Operation};
 use crate::http::{Answer, Failure, read_body};
 use crate::idempotency::IdempotencyKey;
+use crate::metrics::GONE;
 use crate::telemetry;
 
 /// Answers a request to `/graphql`, counts it, logs it and puts it into a span.
 pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
-    let started = Instant::now();
-    let span = telemetry::request_span(&head.headers);
+    let mut record = Record::begin(app, head);
     let media = Media::accepted(&head.headers);
-    let mut operation = Operation::Other;
     let shape = *media.as_ref().unwrap_or(&Media::Json);
     let answered = match media {
         Ok(_) => {
-            respond(app, head, body, &mut operation)
-                .instrument(span.clone())
+            let span = record.span.clone();
+            respond(app, head, body, &mut record.operation)
+                .instrument(span)
                 .await
         }
         Err(failure) => Err(failure),
@@ -48,25 +48,66 @@ pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
     answer
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-
-    let seconds = started.elapsed().as_secs_f64();
-    app.metrics
-        .requests_total
-        .with_label_values(&[operation.name(), &outcome])
-        .inc();
-    app.metrics
-        .request_seconds
-        .with_label_values(&[operation.name()])
-        .observe(seconds);
-    telemetry::finish_request(
-        &span,
-        &app.node,
-        operation.name(),
-        &outcome,
-        answer.status(),
-        seconds,
-    );
+    record.answered(&outcome, answer.status());
     answer
+}
+
+/// What metrics, log and span learn of a request, once: when it is answered, or when its client has gone away before
+/// that and the request is dropped.
+struct Record<'a> {
+    app: &'a App,
+    span: Span,
+    operation: Operation,
+    started: Instant,
+    written: bool,
+}
+
+impl<'a> Record<'a> {
+    fn begin(app: &'a App, head: &Parts) -> Self {
+        Self {
+            app,
+            span: telemetry::request_span(&head.headers),
+            operation: Operation::Other,
+            started: Instant::now(),
+            written: false,
+        }
+    }
+
+    fn answered(mut self, outcome: &str, status: StatusCode) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.app
+            .metrics
+            .request_seconds
+            .with_label_values(&[self.operation.name()])
+            .observe(seconds);
+        self.write(outcome, Some(status));
+    }
+
+    fn write(&mut self, outcome: &str, status: Option<StatusCode>) {
+        self.written = true;
+        let operation = self.operation.name();
+        self.app
+            .metrics
+            .requests_total
+            .with_label_values(&[operation, outcome])
+            .inc();
+        telemetry::finish_request(
+            &self.span,
+            &self.app.node,
+            operation,
+            outcome,
+            status,
+            self.started.elapsed().as_secs_f64(),
+        );
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if !self.written {
+            self.write(GONE, None);
+        }
+    }
 }
 
 async fn respond(

@@ -14,6 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::{Pools, Store};
 use crate::config::{ConfigError, Database};
 use crate::error::Cause;
+use crate::metrics::Connections;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -159,6 +160,29 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// How many connections there are, and what they do.
+    pub fn connections(&self) -> Connections {
+        let (size, idle, max) = match &self.pools {
+            Pools::Sqlite(pool) => (
+                pool.size(),
+                pool.num_idle(),
+                pool.options().get_max_connections(),
+            ),
+            Pools::Postgres(pool) => (
+                pool.size(),
+                pool.num_idle(),
+                pool.options().get_max_connections(),
+            ),
+        };
+        // The two counts are not taken at the same moment.
+        let idle = u32::try_from(idle).unwrap_or(size).min(size);
+        Connections {
+            used: size - idle,
+            idle,
+            max,
+        }
     }
 
     /// Ends all connections.

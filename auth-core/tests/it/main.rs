@@ -8,6 +8,7 @@ mod errors_doc;
 mod guessing;
 mod idempotency;
 mod keys;
+mod metrics;
 mod node;
 mod overload;
 mod password_policy;
