@@ -8,6 +8,7 @@ mod errors_doc;
 mod guessing;
 mod idempotency;
 mod keys;
+mod memory;
 mod metrics;
 mod node;
 mod overload;

@@ -104,6 +104,11 @@ impl Process {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(
