@@ -4,7 +4,7 @@
 //! are new with each use. The database holds SHA-256 of both, so nobody can use what they read there.
 
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::{digest, hmac, rand};
+use aws_lc_rs::{digest, rand};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
@@ -67,18 +67,18 @@ impl RefreshToken {
         Ok(next)
     }
 
-    /// The token that follows this one for a request with an idempotency key.
+    /// The token that a request with an idempotency key leads to: the one after `used`, or the first of its session.
     ///
-    /// A repeat of the request gets the same one, without the token being stored. Who has stolen this token cannot make
-    /// the next one, for they lack the nonce and the key, and who reads the nonce in the database lacks the token.
-    pub fn next_for(&self, key: &IdempotencyKey, nonce: &[u8]) -> Self {
-        let mut context =
-            hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, self.0.as_ref()));
-        context.update(nonce);
-        context.update(&key.body_tag);
-        let mut next = self.clone();
-        next.0[FAMILY..].copy_from_slice(context.sign().as_ref());
-        next
+    /// A repeat of the request gets the same one, without the token being stored: who reads the database has neither the
+    /// key nor the request, which has a password or another token in it.
+    pub fn made_for(key: &IdempotencyKey, session: &str, used: Option<&Self>) -> Self {
+        let mut token = used.cloned().unwrap_or_else(|| {
+            let mut first = Self(Zeroizing::new([0; BYTES]));
+            first.0[..FAMILY].copy_from_slice(&key.derive("family", session)[..FAMILY]);
+            first
+        });
+        token.0[FAMILY..].copy_from_slice(&key.derive("refresh token", session));
+        token
     }
 }
 

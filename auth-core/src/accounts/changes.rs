@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Accounts, Session, now};
 use crate::email::Email;
 use crate::error::AuthError;
+use crate::idempotency::IdempotencyKey;
 use crate::password::Password;
 
 impl Accounts {
@@ -17,6 +18,7 @@ impl Accounts {
         bearer: Option<&str>,
         current: Password,
         new: Password,
+        key: Option<&IdempotencyKey>,
     ) -> Result<Session, AuthError> {
         let account = self.caller(bearer).await?;
         self.password_policy.check(&new, &account.email)?;
@@ -28,10 +30,10 @@ impl Accounts {
             .check_password(&email, Some(&account), &Arc::new(current))
             .await?;
         let hash = permit.hash(&Arc::new(new)).await?;
-        let session = self.new_session(&account)?;
+        let session = self.new_session(&account, key)?;
         if self
             .store
-            .change_password(&account, &hash, &session.stored, now())
+            .change_password(&account, &hash, &session.stored, key, now())
             .await?
         {
             self.begun(account, &session)
@@ -49,6 +51,7 @@ impl Accounts {
         &self,
         bearer: Option<&str>,
         password: Password,
+        key: Option<&IdempotencyKey>,
     ) -> Result<(), AuthError> {
         let account = self.caller(bearer).await?;
         if password.is_impossible() {
@@ -57,6 +60,6 @@ impl Accounts {
         let email = Email::of_account(&account.email);
         self.check_password(&email, Some(&account), &Arc::new(password))
             .await?;
-        Ok(self.store.delete_account(&account.id).await?)
+        Ok(self.store.delete_account(&account.id, key, now()).await?)
     }
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod guessing;
+mod repeats;
 mod sessions;
 
 use std::sync::Arc;
@@ -64,10 +65,8 @@ pub enum Session {
 impl Accounts {
     /// Makes an account and logs it in.
     ///
-    /// With an idempotency key a repeat is answered for the account that the first sign-up made.
-    ///
     /// # Errors
-    /// `INVALID_EMAIL`, `WEAK_PASSWORD`, `BAD_REQUEST`, `EMAIL_TAKEN`, `IDEMPOTENCY_KEY_REUSED`, `UNAVAILABLE`, `INTERNAL`
+    /// `INVALID_EMAIL`, `WEAK_PASSWORD`, `BAD_REQUEST`, `EMAIL_TAKEN`, `OVERLOADED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn sign_up(
         &self,
         email: &str,
@@ -77,13 +76,10 @@ impl Accounts {
         let email = Email::parse(email)?;
         self.password_policy.check(&password, email.normal())?;
 
-        if let Some(account) = self.earlier_sign_up(key).await? {
-            return self.begin(account).await;
-        }
         // First in line, then look: of a crowd with one e-mail only those who hash before the first is stored pay.
         let permit = self.hashes.permit().await?;
         if self.store.account_by_email(&email).await?.is_some() {
-            return self.repeated_or_taken(key).await;
+            return Err(AuthError::EmailTaken);
         }
         let account = Account {
             id: Uuid::now_v7().to_string(),
@@ -93,13 +89,13 @@ impl Accounts {
             disabled: 0,
         };
         // The unique index has the last word on who was first.
-        let session = self.new_session(&account)?;
+        let session = self.new_session(&account, key)?;
         let added = self
             .store
             .add_account(&account, &email, key, Some(&session.stored), now());
         match added.await {
             Ok(()) => self.begun(account, &session),
-            Err(StoreError::Conflict) => self.repeated_or_taken(key).await,
+            Err(StoreError::Conflict) => Err(AuthError::EmailTaken),
             Err(error) => Err(error.into()),
         }
     }
@@ -113,6 +109,7 @@ impl Accounts {
         email: &str,
         password: Password,
         bearer: Option<&str>,
+        key: Option<&IdempotencyKey>,
     ) -> Result<Session, AuthError> {
         match self.caller(bearer).await {
             Ok(account) => return Ok(Session::AlreadyLoggedIn(account.into())),
@@ -138,7 +135,7 @@ impl Accounts {
             tracing::warn!(%error, "a password could not be hashed again; its next log-in will try");
         }
         drop(permit);
-        self.begin(account).await
+        self.begin(account, key).await
     }
 
     /// Stores a hash of the cost that is configured now, unless the password was changed meanwhile.
@@ -158,26 +155,6 @@ impl Accounts {
     /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn me(&self, bearer: Option<&str>) -> Result<Identity, AuthError> {
         Ok(self.caller(bearer).await?.into())
-    }
-
-    /// The account that an earlier sign-up with this key made.
-    async fn earlier_sign_up(
-        &self,
-        key: Option<&IdempotencyKey>,
-    ) -> Result<Option<Account>, AuthError> {
-        let Some(key) = key else { return Ok(None) };
-        match self.store.remembered(key, now()).await? {
-            None => Ok(None),
-            Some(earlier) if earlier.body_tag == key.body_tag => Ok(Some(earlier.account)),
-            Some(_) => Err(AuthError::IdempotencyKeyReused),
-        }
-    }
-
-    async fn repeated_or_taken(&self, key: Option<&IdempotencyKey>) -> Result<Session, AuthError> {
-        match self.earlier_sign_up(key).await? {
-            Some(account) => self.begin(account).await,
-            None => Err(AuthError::EmailTaken),
-        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Sessions: what a log-in begins, `refresh` carries on and `logOut` ends.
 
-use aws_lc_rs::rand;
 use uuid::Uuid;
 
 use super::{Accounts, Identity, Session, now};
@@ -22,45 +21,37 @@ impl Accounts {
     ///
     /// A token is good once. If it comes again, one of the two who have it has stolen it, and as nobody can tell which,
     /// the session ends for both (RFC 9700, 4.14.2). There is no time of grace: clients must not refresh twice at once.
-    /// A repeat with the same `Idempotency-Key` is told apart, and gets the same refresh token again.
+    /// A repeat with the same `Idempotency-Key` is told apart, until the next refresh: see [`Accounts::once`].
     ///
     /// # Errors
     /// `UNAUTHENTICATED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn refresh(
         &self,
-        token: &str,
+        token: Option<&RefreshToken>,
         key: Option<&IdempotencyKey>,
     ) -> Result<Session, AuthError> {
-        let token = RefreshToken::parse(token)
-            .ok_or_else(|| self.refused(TokenRefusal::UnknownRefreshToken))?;
-        let family = token.family_hash();
-        let stored = self.store.session(&family, now()).await?;
+        let token = token.ok_or_else(|| self.refused(TokenRefusal::UnknownRefreshToken))?;
+        let stored = self.store.session(&token.family_hash(), now()).await?;
         let stored = stored.ok_or_else(|| self.refused(TokenRefusal::UnknownRefreshToken))?;
         if stored.token_hash == token.hash() {
-            let mut nonce = [0; 32];
-            rand::fill(&mut nonce).map_err(no_randomness)?;
-            let (next, nonce) = match key {
-                Some(key) => (token.next_for(key, &nonce), Some(nonce.as_slice())),
-                None => (token.next().map_err(no_randomness)?, None),
+            let next = match key {
+                Some(key) => RefreshToken::made_for(key, &stored.id, Some(token)),
+                None => token.next().map_err(no_randomness)?,
             };
-            if self.store.rotate(&stored, &next.hash(), nonce).await? {
+            let next_hash = next.hash();
+            if self.store.rotate(&stored, &next_hash, key, now()).await? {
                 return self.carry_on(&stored, next).await;
             }
         }
-        // Somebody has used it: the same caller with the same request, or another one.
-        if let (Some(key), Some(stored)) = (key, self.store.session(&family, now()).await?)
-            && let Some(nonce) = &stored.nonce
-        {
-            let next = token.next_for(key, nonce);
-            if next.hash() == stored.token_hash {
-                return self.carry_on(&stored, next).await;
-            }
+        // Somebody has used it: the same caller with the same request at the same time, or another one.
+        if let Some(first) = self.first_answer(key, Some(token)).await? {
+            return Ok(first);
         }
         tracing::warn!(
             account = stored.account_id,
             "an old refresh token was used: its session is ended"
         );
-        self.store.end_session(&stored.id).await?;
+        self.store.end_session(&stored.id, None, now()).await?;
         Err(self.refused(TokenRefusal::ReusedRefreshToken))
     }
 
@@ -78,9 +69,13 @@ impl Accounts {
     ///
     /// # Errors
     /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `UNAVAILABLE`, `INTERNAL`
-    pub async fn log_out(&self, bearer: Option<&str>) -> Result<(), AuthError> {
+    pub async fn log_out(
+        &self,
+        bearer: Option<&str>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<(), AuthError> {
         let claims = self.claims(bearer)?;
-        Ok(self.store.end_session(&claims.sid).await?)
+        Ok(self.store.end_session(&claims.sid, key, now()).await?)
     }
 
     /// The account of an access token whose session has not ended.
@@ -106,16 +101,23 @@ impl Accounts {
         })
     }
 
-    pub(super) fn new_session(&self, account: &Account) -> Result<NewSession, AuthError> {
-        let token = RefreshToken::new().map_err(no_randomness)?;
+    pub(super) fn new_session(
+        &self,
+        account: &Account,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<NewSession, AuthError> {
+        let id = Uuid::now_v7().to_string();
+        let token = match key {
+            Some(key) => RefreshToken::made_for(key, &id, None),
+            None => RefreshToken::new().map_err(no_randomness)?,
+        };
         let expires = now().saturating_add(self.session_seconds);
         Ok(NewSession {
             stored: StoredSession {
-                id: Uuid::now_v7().to_string(),
+                id,
                 account_id: account.id.clone(),
                 family_hash: token.family_hash(),
                 token_hash: token.hash(),
-                nonce: None,
                 expires_at: i64::try_from(expires).unwrap_or(i64::MAX),
             },
             token,
@@ -123,9 +125,14 @@ impl Accounts {
     }
 
     /// Begins a session for an account that has proved who it is.
-    pub(super) async fn begin(&self, account: Account) -> Result<Session, AuthError> {
-        let session = self.new_session(&account)?;
-        self.store.begin_session(&session.stored, now()).await?;
+    pub(super) async fn begin(
+        &self,
+        account: Account,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Session, AuthError> {
+        let session = self.new_session(&account, key)?;
+        let begun = self.store.begin_session(&session.stored, key, now());
+        begun.await?;
         self.begun(account, &session)
     }
 
@@ -138,7 +145,7 @@ impl Accounts {
         self.tokens_for(account, &session.stored.id, &session.token)
     }
 
-    fn tokens_for(
+    pub(super) fn tokens_for(
         &self,
         account: Account,
         session: &str,

@@ -51,7 +51,7 @@ pub fn select(
         selections: 0,
         aliases: 0,
         directives: 0,
-        credential_checks: 0,
+        mutations: 0,
         first: None,
     };
     for fragment in document.fragments.values() {
@@ -93,13 +93,13 @@ struct Walk<'a> {
     selections: usize,
     aliases: usize,
     directives: usize,
-    credential_checks: usize,
+    mutations: usize,
     first: Option<Operation>,
 }
 
 impl<'a> Walk<'a> {
     fn operation(&mut self, operation: &'a OperationDefinition) -> Result<(), Refusal> {
-        self.credential_checks = 0;
+        self.mutations = 0;
         self.first = None;
         self.directives(&operation.directives)?;
         self.selection_set(&operation.selection_set.node, 1)
@@ -124,11 +124,10 @@ impl<'a> Walk<'a> {
                     }
                     let operation = Operation::of_field(field.name.node.as_str());
                     self.first.get_or_insert(operation);
-                    self.credential_checks += usize::from(operation.checks_credentials());
-                    if self.credential_checks > 1 {
-                        return Err(
-                            "A request may have only one field that checks or sets a password.",
-                        );
+                    self.mutations += usize::from(operation.is_mutation());
+                    // Not two hashes, and for an Idempotency-Key not two answers to remember.
+                    if self.mutations > 1 {
+                        return Err("A request may have only one mutation.");
                     }
                     self.selection_set(&field.selection_set.node, depth + 1)?;
                 }

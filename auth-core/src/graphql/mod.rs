@@ -38,7 +38,7 @@ fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, E
 pub struct Caller {
     /// The token of `Authorization: Bearer`, unverified.
     pub bearer: Option<String>,
-    /// The `Idempotency-Key`, with the body it belongs to.
+    /// The `Idempotency-Key`, with the request it belongs to.
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
@@ -93,12 +93,9 @@ impl Operation {
         named.unwrap_or(Self::Other)
     }
 
-    /// Whether it costs a password hash.
-    fn checks_credentials(self) -> bool {
-        matches!(
-            self,
-            Self::SignUp | Self::LogIn | Self::ChangePassword | Self::DeleteAccount
-        )
+    /// Whether it changes something.
+    fn is_mutation(self) -> bool {
+        !matches!(self, Self::Me | Self::VerifyToken | Self::Other)
     }
 }
 

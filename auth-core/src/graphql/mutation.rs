@@ -7,49 +7,50 @@ use async_graphql::{Context, Object, Result};
 use super::{Caller, Done, Session, shown};
 use crate::accounts::{self, Accounts};
 use crate::error::AuthError;
+use crate::idempotency::IdempotencyKey;
 use crate::password::Password;
+use crate::refresh_token::RefreshToken;
 
 /// The root of all mutations.
 pub struct Mutation;
 
+/// What changes something, one field a request.
+///
+/// With an `Idempotency-Key` header a request can be repeated when its answer got lost. It is carried out once; a repeat within 24
+/// hours gets the first answer, with the same refresh token and a new access token, unless that session has ended or, for
+/// `refresh`, was refreshed again. The key has 8 to 255 visible ASCII characters that nobody can guess, such as a random UUID.
+/// For another request, or with another access token, it is refused with IDEMPOTENCY_KEY_REUSED. What failed can be
+/// repeated, too: it is checked again.
 #[Object]
 impl Mutation {
-    /// Makes an account and logs it in. With an `Idempotency-Key` header a repeat of the same request succeeds again.
+    /// Makes an account and logs it in.
     ///
-    /// Error codes: INVALID_EMAIL, WEAK_PASSWORD, BAD_REQUEST, EMAIL_TAKEN, IDEMPOTENCY_KEY_REUSED, OVERLOADED, UNAVAILABLE, INTERNAL.
+    /// Error codes: INVALID_EMAIL, WEAK_PASSWORD, BAD_REQUEST, EMAIL_TAKEN, OVERLOADED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn sign_up(
         &self,
         context: &Context<'_>,
         email: String,
         password: String,
     ) -> Result<Session> {
-        let accounts = context.data_unchecked::<Arc<Accounts>>();
-        let caller = context.data_unchecked::<Caller>();
-        let session = accounts
-            .sign_up(
-                &email,
-                Password::new(password),
-                caller.idempotency_key.as_ref(),
-            )
-            .await;
+        let (accounts, _, key) = asked(context);
+        let signing_up = accounts.sign_up(&email, Password::new(password), key);
+        let session = accounts.once(key, None, signing_up).await;
         answer(accounts, session, "Signed up.")
     }
 
     /// Checks e-mail and password and issues an access token. With a valid token already in `Authorization` nothing is
     /// checked or issued, and the message says who is logged in.
     ///
-    /// Error codes: INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED, UNAVAILABLE, INTERNAL.
+    /// Error codes: INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn log_in(
         &self,
         context: &Context<'_>,
         email: String,
         password: String,
     ) -> Result<Session> {
-        let accounts = context.data_unchecked::<Arc<Accounts>>();
-        let caller = context.data_unchecked::<Caller>();
-        let session = accounts
-            .log_in(&email, Password::new(password), caller.bearer.as_deref())
-            .await;
+        let (accounts, bearer, key) = asked(context);
+        let logging_in = accounts.log_in(&email, Password::new(password), bearer, key);
+        let session = accounts.once(key, None, logging_in).await;
         if !matches!(session, Ok(accounts::Session::AlreadyLoggedIn(_))) {
             tell_gateway(context, &session);
         }
@@ -57,28 +58,25 @@ impl Mutation {
     }
 
     /// Trades a refresh token for a new one and a new access token. A token is good once: if an old one comes again, its
-    /// session ends. With an `Idempotency-Key` header a repeat of the same request gets the same refresh token again.
+    /// session ends.
     ///
-    /// Error codes: UNAUTHENTICATED, UNAVAILABLE, INTERNAL.
+    /// Error codes: UNAUTHENTICATED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn refresh(&self, context: &Context<'_>, refresh_token: String) -> Result<Session> {
-        let accounts = context.data_unchecked::<Arc<Accounts>>();
-        let caller = context.data_unchecked::<Caller>();
-        let session = accounts
-            .refresh(&refresh_token, caller.idempotency_key.as_ref())
-            .await;
+        let (accounts, _, key) = asked(context);
+        let used = RefreshToken::parse(&refresh_token);
+        let refreshing = accounts.refresh(used.as_ref(), key);
+        let session = accounts.once(key, used.as_ref(), refreshing).await;
         answer(accounts, session, "Refreshed.")
     }
 
     /// Ends the session of the access token in `Authorization: Bearer`.
     ///
-    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, UNAVAILABLE, INTERNAL.
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn log_out(&self, context: &Context<'_>) -> Result<Done> {
-        let accounts = context.data_unchecked::<Arc<Accounts>>();
-        let caller = context.data_unchecked::<Caller>();
-        accounts
-            .log_out(caller.bearer.as_deref())
-            .await
-            .map_err(shown)?;
+        let (accounts, bearer, key) = asked(context);
+        let logging_out = accounts.log_out(bearer, key);
+        let ended = accounts.once(key, None, logging_out).await;
+        ended.map_err(shown)?;
         Ok(Done {
             message: "Logged out.",
         })
@@ -87,39 +85,50 @@ impl Mutation {
     /// Replaces the password of the account of the access token in `Authorization: Bearer`, ends all its sessions and
     /// begins a new one.
     ///
-    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, RATE_LIMITED, WEAK_PASSWORD, BAD_REQUEST, OVERLOADED, UNAVAILABLE, INTERNAL.
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, RATE_LIMITED, WEAK_PASSWORD, BAD_REQUEST, OVERLOADED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn change_password(
         &self,
         context: &Context<'_>,
         current_password: String,
         new_password: String,
     ) -> Result<Session> {
-        let accounts = context.data_unchecked::<Arc<Accounts>>();
-        let caller = context.data_unchecked::<Caller>();
+        let (accounts, bearer, key) = asked(context);
         let (current, new) = (Password::new(current_password), Password::new(new_password));
-        let session = accounts
-            .change_password(caller.bearer.as_deref(), current, new)
-            .await;
+        let changing = accounts.change_password(bearer, current, new, key);
+        let session = accounts.once(key, None, changing).await;
         tell_gateway(context, &session);
         answer(accounts, session, "Password changed.")
     }
 
     /// Removes the account of the access token in `Authorization: Bearer`, with all its sessions.
     ///
-    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED, UNAVAILABLE, INTERNAL.
+    /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn delete_account(&self, context: &Context<'_>, password: String) -> Result<Done> {
-        let accounts = context.data_unchecked::<Arc<Accounts>>();
-        let caller = context.data_unchecked::<Caller>();
-        let password = Password::new(password);
-        let deleted = accounts
-            .delete_account(caller.bearer.as_deref(), password)
-            .await;
+        let (accounts, bearer, key) = asked(context);
+        let deleting = accounts.delete_account(bearer, Password::new(password), key);
+        let deleted = accounts.once(key, None, deleting).await;
         tell_gateway(context, &deleted);
         deleted.map_err(shown)?;
         Ok(Done {
             message: "Account deleted.",
         })
     }
+}
+
+/// Who carries a mutation out, for which access token and which `Idempotency-Key`.
+fn asked<'a>(
+    context: &'a Context<'_>,
+) -> (
+    &'a Arc<Accounts>,
+    Option<&'a str>,
+    Option<&'a IdempotencyKey>,
+) {
+    let caller = context.data_unchecked::<Caller>();
+    (
+        context.data_unchecked(),
+        caller.bearer.as_deref(),
+        caller.idempotency_key.as_ref(),
+    )
 }
 
 /// The answer of an operation that leads to a session, with what happened in words.

@@ -116,6 +116,7 @@ async fn respond(
     body: Incoming,
     operation: &mut Operation,
 ) -> Result<Response, Failure> {
+    let bearer = bearer(&head.headers);
     let by_get = head.method == Method::GET;
     let (params, idempotency_key) = if by_get {
         (
@@ -127,11 +128,11 @@ async fn respond(
         let body = read_body(&head.headers, body).await?;
         (
             Params::from_json(&body)?,
-            idempotency_key(&head.headers, &body)?,
+            idempotency_key(&head.headers, bearer.as_deref(), &body)?,
         )
     };
     let caller = Caller {
-        bearer: bearer(&head.headers),
+        bearer,
         idempotency_key,
     };
     Ok(match params.into_request() {
@@ -176,11 +177,15 @@ fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
     ))
 }
 
-fn idempotency_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, Failure> {
+fn idempotency_key(
+    headers: &HeaderMap,
+    bearer: Option<&str>,
+    body: &[u8],
+) -> Result<Option<IdempotencyKey>, Failure> {
     let Some(key) = headers.get("idempotency-key") else {
         return Ok(None);
     };
-    IdempotencyKey::new(key.as_bytes(), body)
+    IdempotencyKey::new(key.as_bytes(), bearer, body)
         .map(Some)
         .map_err(|_| {
             Failure::bad_request("The Idempotency-Key must be 8 to 255 visible ASCII characters.")

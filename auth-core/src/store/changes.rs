@@ -1,10 +1,12 @@
 //! Changes to an account that is there.
 
+use super::idempotency::remember;
 use super::sessions::{StoredSession, begin_session};
-use super::{Account, Store, StoreError, stored_seconds};
+use super::{Account, Store, StoreError};
+use crate::idempotency::IdempotencyKey;
 
 impl Store {
-    /// Replaces a password, ends all sessions of the account and begins a new one. Answers whether the old password hash
+    /// Replaces a password, ends all sessions of the account and begins a new one, and remembers the key. Answers whether the old password hash
     /// was still there; if not, nothing is changed.
     ///
     /// # Errors
@@ -15,12 +17,12 @@ impl Store {
         account: &Account,
         password_hash: &str,
         session: &StoredSession,
+        key: Option<&IdempotencyKey>,
         now: u64,
     ) -> Result<bool, StoreError> {
         const SQL: &str =
             "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
         const END: &str = "DELETE FROM sessions WHERE account_id = $1";
-        let now = stored_seconds(now);
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             let changed = sqlx::query(SQL)
@@ -33,7 +35,7 @@ impl Store {
                 return Ok(false);
             }
             sqlx::query(END).bind(&account.id).execute(&mut *transaction).await?;
-            begin_session!(transaction, session, now)?;
+            begin_session!(transaction, session, key, now);
             transaction.commit().await.map(|()| true)
         })
     }
@@ -55,14 +57,26 @@ impl Store {
             .map(|_| ()))
     }
 
-    /// Removes an account, with all that belongs to it.
+    /// Removes an account, if it is there, with all that belongs to it, and then remembers the key.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
     #[tracing::instrument(name = "db delete account", skip_all, fields(otel.kind = "client"))]
-    pub async fn delete_account(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn delete_account(
+        &self,
+        id: &str,
+        key: Option<&IdempotencyKey>,
+        now: u64,
+    ) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM accounts WHERE id = $1";
-        on!(self, pool => sqlx::query(SQL).bind(id).execute(pool).await.map(|_| ()))
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            let deleted = sqlx::query(SQL).bind(id).execute(&mut *transaction).await?;
+            if deleted.rows_affected() == 1 {
+                remember!(transaction, key, None, by_refresh: false, now);
+            }
+            transaction.commit().await
+        })
     }
 
     /// Gives an account another role.

@@ -17,6 +17,7 @@ macro_rules! on {
 mod changes;
 mod connect;
 mod guesses;
+mod idempotency;
 mod sessions;
 
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use sessions::begin_session;
 
 use crate::email::Email;
 use crate::error::{AuthError, Cause};
-use crate::idempotency::{IdempotencyKey, REMEMBERED_SECONDS};
+use crate::idempotency::IdempotencyKey;
 
 /// A query that takes longer than this is given up: the caller gets `UNAVAILABLE`.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,16 +52,6 @@ pub struct Account {
     pub role: String,
     /// Not 0: locked out by the operator.
     pub disabled: i64,
-}
-
-/// A sign-up that was remembered by its key.
-#[derive(sqlx::FromRow)]
-pub struct RememberedSignUp {
-    /// See [`IdempotencyKey::body_tag`].
-    pub body_tag: Vec<u8>,
-    /// The account that it made.
-    #[sqlx(flatten)]
-    pub account: Account,
 }
 
 /// What went wrong with a query.
@@ -109,23 +100,6 @@ impl Store {
         on!(self, pool => sqlx::query_as(SQL).bind(email.normal()).fetch_optional(pool).await)
     }
 
-    /// The sign-up that came with this key, if it is still remembered at `now` (seconds since 1970).
-    ///
-    /// # Errors
-    /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db remembered sign-up", skip_all, fields(otel.kind = "client"))]
-    pub async fn remembered(
-        &self,
-        key: &IdempotencyKey,
-        now: u64,
-    ) -> Result<Option<RememberedSignUp>, StoreError> {
-        const SQL: &str = "SELECT k.body_tag, a.id, a.email, a.password_hash, a.role, a.disabled \
-             FROM idempotency_keys k JOIN accounts a ON a.id = k.account_id \
-             WHERE k.key_hash = $1 AND k.created_at > $2";
-        let oldest = stored_seconds(now.saturating_sub(REMEMBERED_SECONDS));
-        on!(self, pool => sqlx::query_as(SQL).bind(&key.key_hash).bind(oldest).fetch_optional(pool).await)
-    }
-
     /// Adds an account and, in the same transaction, its first session and, with a key, the memory of the sign-up.
     /// Forgets the ones that are too old.
     ///
@@ -142,10 +116,6 @@ impl Store {
     ) -> Result<(), StoreError> {
         const ACCOUNT: &str = "INSERT INTO accounts (id, email, email_normal, password_hash, role, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6)";
-        const FORGET: &str = "DELETE FROM idempotency_keys WHERE created_at <= $1";
-        const REMEMBER: &str = "INSERT INTO idempotency_keys (key_hash, body_tag, account_id, created_at) VALUES ($1, $2, $3, $4)";
-        let oldest = stored_seconds(now.saturating_sub(REMEMBERED_SECONDS));
-        let now = stored_seconds(now);
         on!(self, pool => {
             // The first statement writes, so SQLite takes its write lock at once and cannot fail on a stale snapshot.
             let mut transaction = pool.begin().await?;
@@ -155,21 +125,11 @@ impl Store {
                 .bind(email.normal())
                 .bind(&account.password_hash)
                 .bind(&account.role)
-                .bind(now)
+                .bind(stored_seconds(now))
                 .execute(&mut *transaction)
                 .await?;
-            if let Some(key) = key {
-                sqlx::query(FORGET).bind(oldest).execute(&mut *transaction).await?;
-                sqlx::query(REMEMBER)
-                    .bind(&key.key_hash)
-                    .bind(&key.body_tag)
-                    .bind(&account.id)
-                    .bind(now)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
             if let Some(session) = session {
-                begin_session!(transaction, session, now)?;
+                begin_session!(transaction, session, key, now);
             }
             transaction.commit().await
         })

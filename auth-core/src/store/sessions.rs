@@ -1,6 +1,8 @@
 //! Sessions: begun, carried on, ended.
 
+use super::idempotency::{FORGET_REFRESH, remember};
 use super::{Account, Store, StoreError, stored_seconds};
+use crate::idempotency::IdempotencyKey;
 
 /// A session as it is stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -13,8 +15,6 @@ pub struct StoredSession {
     pub family_hash: Vec<u8>,
     /// SHA-256 of the refresh token that is good.
     pub token_hash: Vec<u8>,
-    /// What that token was made with, if it came from a request with an idempotency key.
-    pub nonce: Option<Vec<u8>>,
     /// In seconds since 1970.
     pub expires_at: i64,
 }
@@ -23,15 +23,15 @@ pub struct StoredSession {
 pub(super) const FORGET: &str = "DELETE FROM sessions WHERE expires_at <= $1";
 
 /// What begins a session.
-pub(super) const BEGIN: &str = "INSERT INTO sessions (id, account_id, family_hash, token_hash, nonce, expires_at) \
-     VALUES ($1, $2, $3, $4, $5, $6)";
+pub(super) const BEGIN: &str = "INSERT INTO sessions (id, account_id, family_hash, token_hash, expires_at) \
+     VALUES ($1, $2, $3, $4, $5)";
 
 // A macro, because the transactions of the two databases are different types.
 macro_rules! begin_session {
-    ($transaction:expr, $session:expr, $now:expr) => {{
+    ($transaction:expr, $session:expr, $key:expr, $now:expr) => {{
         let session = $session;
         sqlx::query($crate::store::sessions::FORGET)
-            .bind($now)
+            .bind($crate::store::stored_seconds($now))
             .execute(&mut *$transaction)
             .await?;
         sqlx::query($crate::store::sessions::BEGIN)
@@ -39,25 +39,35 @@ macro_rules! begin_session {
             .bind(&session.account_id)
             .bind(&session.family_hash)
             .bind(&session.token_hash)
-            .bind(&session.nonce)
             .bind(session.expires_at)
             .execute(&mut *$transaction)
-            .await
+            .await?;
+        $crate::store::idempotency::remember!(
+            $transaction,
+            $key,
+            Some(&session.id),
+            by_refresh: false,
+            $now
+        );
     }};
 }
 pub(super) use begin_session;
 
 impl Store {
-    /// Begins a session. Forgets those that have expired at `now` (seconds since 1970).
+    /// Begins a session, and remembers the key. Forgets those that have expired at `now` (seconds since 1970).
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
     #[tracing::instrument(name = "db begin session", skip_all, fields(otel.kind = "client"))]
-    pub async fn begin_session(&self, session: &StoredSession, now: u64) -> Result<(), StoreError> {
-        let now = stored_seconds(now);
+    pub async fn begin_session(
+        &self,
+        session: &StoredSession,
+        key: Option<&IdempotencyKey>,
+        now: u64,
+    ) -> Result<(), StoreError> {
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
-            begin_session!(transaction, session, now)?;
+            begin_session!(transaction, session, key, now);
             transaction.commit().await
         })
     }
@@ -72,13 +82,14 @@ impl Store {
         family_hash: &[u8],
         now: u64,
     ) -> Result<Option<StoredSession>, StoreError> {
-        const SQL: &str = "SELECT id, account_id, family_hash, token_hash, nonce, expires_at FROM sessions \
+        const SQL: &str = "SELECT id, account_id, family_hash, token_hash, expires_at FROM sessions \
              WHERE family_hash = $1 AND expires_at > $2";
         let now = stored_seconds(now);
         on!(self, pool => sqlx::query_as(SQL).bind(family_hash).bind(now).fetch_optional(pool).await)
     }
 
-    /// Replaces a session's refresh token, and answers whether the old one was still the good one.
+    /// Replaces a session's refresh token, and remembers the key. Answers whether the old one was still the good one; if
+    /// not, nothing is changed.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
@@ -87,28 +98,47 @@ impl Store {
         &self,
         session: &StoredSession,
         token_hash: &[u8],
-        nonce: Option<&[u8]>,
+        key: Option<&IdempotencyKey>,
+        now: u64,
     ) -> Result<bool, StoreError> {
-        const SQL: &str =
-            "UPDATE sessions SET token_hash = $1, nonce = $2 WHERE id = $3 AND token_hash = $4";
-        on!(self, pool => sqlx::query(SQL)
-            .bind(token_hash)
-            .bind(nonce)
-            .bind(&session.id)
-            .bind(&session.token_hash)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected() == 1))
+        const SQL: &str = "UPDATE sessions SET token_hash = $1 WHERE id = $2 AND token_hash = $3";
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            let rotated = sqlx::query(SQL)
+                .bind(token_hash)
+                .bind(&session.id)
+                .bind(&session.token_hash)
+                .execute(&mut *transaction)
+                .await?;
+            if rotated.rows_affected() == 0 {
+                return Ok(false);
+            }
+            sqlx::query(FORGET_REFRESH).bind(&session.id).execute(&mut *transaction).await?;
+            remember!(transaction, key, Some(&session.id), by_refresh: true, now);
+            transaction.commit().await.map(|()| true)
+        })
     }
 
-    /// Ends a session, if it is there.
+    /// Ends a session, if it is there, and then remembers the key.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
     #[tracing::instrument(name = "db end session", skip_all, fields(otel.kind = "client"))]
-    pub async fn end_session(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn end_session(
+        &self,
+        id: &str,
+        key: Option<&IdempotencyKey>,
+        now: u64,
+    ) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM sessions WHERE id = $1";
-        on!(self, pool => sqlx::query(SQL).bind(id).execute(pool).await.map(|_| ()))
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            let ended = sqlx::query(SQL).bind(id).execute(&mut *transaction).await?;
+            if ended.rows_affected() == 1 {
+                remember!(transaction, key, None, by_refresh: false, now);
+            }
+            transaction.commit().await
+        })
     }
 
     /// The account of a session that has not ended at `now` (seconds since 1970).
