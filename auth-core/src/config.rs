@@ -40,6 +40,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How long new requests are still served after SIGTERM, in seconds.
     pub drain_seconds: u64,
+    /// For development only: allow introspection, and serve GraphiQL at `/graphql` to browsers.
+    pub dev_mode: bool,
     /// Where accounts are stored.
     pub database: Database,
     /// Access tokens.
@@ -58,6 +60,7 @@ impl Default for Config {
             node: "auth-core".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             drain_seconds: 5,
+            dev_mode: false,
             database: Database::default(),
             tokens: Tokens::default(),
             password: Password::default(),

@@ -51,6 +51,8 @@ pub struct App {
     pub accounts: Arc<Accounts>,
     /// Their public face.
     pub schema: graphql::Schema,
+    /// Whether introspection is allowed, and GraphiQL served to browsers.
+    pub dev_mode: bool,
     /// Counters and timings.
     pub metrics: Arc<Metrics>,
     /// Set when the node is told to stop: it still serves, but wants no more work.
@@ -86,9 +88,15 @@ impl App {
                 "password.scrypt is weaker than OWASP advises: good for tests, not for real passwords"
             );
         }
+        if config.dev_mode {
+            tracing::warn!(
+                "dev_mode is on: everybody can read the whole schema and open GraphiQL at /graphql; not for a public service"
+            );
+        }
         Ok(Self {
             node: config.node.clone(),
-            schema: graphql::schema(Arc::clone(&accounts)),
+            schema: graphql::schema(Arc::clone(&accounts), config.dev_mode),
+            dev_mode: config.dev_mode,
             accounts,
             metrics,
             draining: AtomicBool::new(false),

@@ -19,6 +19,10 @@ const MAX_SELECTIONS: usize = 200;
 const MAX_ALIASES: usize = 10;
 const MAX_DIRECTIVES: usize = 10;
 
+/// Tools ask for types within types, as many as `[[String!]!]!` could have. It costs no more than the schema is long.
+const MAX_INTROSPECTION_DEPTH: usize = 20;
+const MAX_INTROSPECTED: usize = 2000;
+
 /// Why a document is refused, for people.
 pub type Refusal = &'static str;
 
@@ -40,15 +44,20 @@ pub fn check_brackets(query: &str) -> Result<(), Refusal> {
 
 /// Finds the operation that is to run, after checking the whole document against the bounds.
 ///
+/// With `introspection`, what asks for the schema has wider bounds of its own.
+///
 /// # Errors
 /// [`Refusal`]
 pub fn select(
     document: &ExecutableDocument,
     name: Option<&str>,
+    introspection: bool,
 ) -> Result<(OperationType, Operation), Refusal> {
     let mut walk = Walk {
         fragments: &document.fragments,
+        introspection,
         selections: 0,
+        introspected: 0,
         aliases: 0,
         directives: 0,
         mutations: 0,
@@ -56,7 +65,9 @@ pub fn select(
     };
     for fragment in document.fragments.values() {
         walk.directives(&fragment.node.directives)?;
-        walk.selection_set(&fragment.node.selection_set.node, 1)?;
+        let on = fragment.node.type_condition.node.on.node.as_str();
+        let about_schema = introspection && on.starts_with("__");
+        walk.selection_set(&fragment.node.selection_set.node, 1, about_schema)?;
     }
     for (_, operation) in document.operations.iter() {
         walk.operation(&operation.node)?;
@@ -90,7 +101,9 @@ fn find<'a>(
 
 struct Walk<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
+    introspection: bool,
     selections: usize,
+    introspected: usize,
     aliases: usize,
     directives: usize,
     mutations: usize,
@@ -102,16 +115,31 @@ impl<'a> Walk<'a> {
         self.mutations = 0;
         self.first = None;
         self.directives(&operation.directives)?;
-        self.selection_set(&operation.selection_set.node, 1)
+        self.selection_set(&operation.selection_set.node, 1, false)
     }
 
-    fn selection_set(&mut self, set: &'a SelectionSet, depth: usize) -> Result<(), Refusal> {
-        if depth > MAX_DEPTH {
+    fn selection_set(
+        &mut self,
+        set: &'a SelectionSet,
+        depth: usize,
+        about_schema: bool,
+    ) -> Result<(), Refusal> {
+        let (max_depth, max_selections) = if about_schema {
+            (MAX_INTROSPECTION_DEPTH, MAX_INTROSPECTED)
+        } else {
+            (MAX_DEPTH, MAX_SELECTIONS)
+        };
+        if depth > max_depth {
             return Err("The query is nested too deep.");
         }
         for selection in &set.items {
-            self.selections += 1;
-            if self.selections > MAX_SELECTIONS {
+            let selections = if about_schema {
+                &mut self.introspected
+            } else {
+                &mut self.selections
+            };
+            *selections += 1;
+            if *selections > max_selections {
                 return Err("The query selects too many fields.");
             }
             match &selection.node {
@@ -129,18 +157,23 @@ impl<'a> Walk<'a> {
                     if self.mutations > 1 {
                         return Err("A request may have only one mutation.");
                     }
-                    self.selection_set(&field.selection_set.node, depth + 1)?;
+                    let name = field.name.node.as_str();
+                    let about_schema =
+                        about_schema || self.introspection && matches!(name, "__schema" | "__type");
+                    self.selection_set(&field.selection_set.node, depth + 1, about_schema)?;
                 }
                 Selection::FragmentSpread(spread) => {
                     self.directives(&spread.node.directives)?;
                     // An unknown fragment is for validation to report.
                     if let Some(fragment) = self.fragments.get(&spread.node.fragment_name.node) {
-                        self.selection_set(&fragment.node.selection_set.node, depth + 1)?;
+                        let set = &fragment.node.selection_set.node;
+                        self.selection_set(set, depth + 1, about_schema)?;
                     }
                 }
                 Selection::InlineFragment(fragment) => {
                     self.directives(&fragment.node.directives)?;
-                    self.selection_set(&fragment.node.selection_set.node, depth + 1)?;
+                    let set = &fragment.node.selection_set.node;
+                    self.selection_set(set, depth + 1, about_schema)?;
                 }
             }
         }

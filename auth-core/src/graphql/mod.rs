@@ -17,20 +17,22 @@ use crate::idempotency::IdempotencyKey;
 /// The executable schema.
 pub type Schema = async_graphql::Schema<query::Query, mutation::Mutation, EmptySubscription>;
 
-/// Builds the schema, without introspection (ASVS 5.0, 4.3.2).
-pub fn schema(accounts: Arc<Accounts>) -> Schema {
-    builder().data(accounts).finish()
+/// Builds the schema. Without introspection, unless it is for development (ASVS 5.0, 4.3.2).
+pub fn schema(accounts: Arc<Accounts>, introspection: bool) -> Schema {
+    let builder = builder().data(accounts);
+    if introspection {
+        return builder.finish();
+    }
+    builder.disable_introspection().finish()
 }
 
 /// The schema definition language text.
 pub fn sdl() -> String {
-    builder().finish().sdl()
+    builder().disable_introspection().finish().sdl()
 }
 
 fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, EmptySubscription> {
-    Schema::build(query::Query, mutation::Mutation, EmptySubscription)
-        .disable_introspection()
-        .disable_suggestions()
+    Schema::build(query::Query, mutation::Mutation, EmptySubscription).disable_suggestions()
 }
 
 /// What a request brings along besides its query.

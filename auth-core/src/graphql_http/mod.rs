@@ -1,5 +1,6 @@
 //! GraphQL over HTTP, as its specification has it (graphql.github.io/graphql-over-http).
 
+mod graphiql;
 mod media;
 mod params;
 
@@ -25,6 +26,9 @@ use crate::telemetry;
 
 /// Answers a request to `/graphql`, counts it, logs it and puts it into a span.
 pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
+    if app.dev_mode && graphiql::is_wanted(head) {
+        return graphiql::page();
+    }
     let mut record = Record::begin(app, head);
     let media = Media::accepted(&head.headers);
     let shape = *media.as_ref().unwrap_or(&Media::Json);
@@ -135,7 +139,7 @@ async fn respond(
         bearer,
         idempotency_key,
     };
-    Ok(match params.into_request() {
+    Ok(match params.into_request(app.dev_mode) {
         Ok((kind, selected, request)) => {
             *operation = selected;
             if by_get && kind != OperationType::Query {

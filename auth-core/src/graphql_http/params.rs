@@ -63,12 +63,15 @@ impl Params {
     }
 
     /// Parses the document and checks it against our bounds. A refusal here is a GraphQL error.
-    pub(super) fn into_request(self) -> Result<(OperationType, Operation, Request), ServerError> {
+    pub(super) fn into_request(
+        self,
+        introspection: bool,
+    ) -> Result<(OperationType, Operation, Request), ServerError> {
         let refused = |refusal: &str| ServerError::new(refusal, None::<Pos>);
         check_brackets(&self.query).map_err(refused)?;
         let document = parse_query(&self.query)?;
         let (kind, operation) =
-            select(&document, self.operation_name.as_deref()).map_err(refused)?;
+            select(&document, self.operation_name.as_deref(), introspection).map_err(refused)?;
         let variables = Variables::from_json(self.variables.unwrap_or_default().into());
         let mut request = Request::new(self.query).variables(variables);
         request.operation_name = self.operation_name;

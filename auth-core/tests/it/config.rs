@@ -56,6 +56,7 @@ fn every_key_can_be_given() {
         node = "auth1"
         listen = "127.0.0.1:0"
         drain_seconds = 1
+        dev_mode = true
         [database]
         url = "postgres://auth@127.0.0.1:5432/auth"
         password_file = "keys/key.pub"

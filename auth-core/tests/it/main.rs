@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod config;
+mod dev_mode;
 mod docs;
 mod email;
 mod errors_doc;
