@@ -2,6 +2,7 @@
 callPackage ../nix/workspace-crate.nix { } {
   crate = "auth-core";
   files = [
+    ../docs/dependencies.md
     ../docs/reference/errors.md
     ../docs/reference/passwords.md
     ../docs/reference/tokens.md
