@@ -268,7 +268,7 @@ impl KeyRing {
         match jsonwebtoken::decode::<Claims>(token, key, validation) {
             // Good longer than any of ours: a clock is wrong, here or where it was issued.
             Ok(token) if token.claims.iat > accounts::now() + LEEWAY_SECONDS => {
-                Err(TokenError::Invalid)
+                Err(TokenRefusal::Claims)
             }
             Ok(token) => Ok(token.claims),
             Err(error) => Err(match error.kind() {

@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use async_graphql::Response;
 use async_graphql::parser::types::OperationType;
-use hyper::{Method, StatusCode};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use tracing::{Instrument, Span};
 
 use self::media::Media;
