@@ -1,5 +1,7 @@
 //! Access tokens: JWT (RFC 7519), signed with ES256 unless the key is another one, of type `at+jwt` (RFC 9068), checked by RFC 8725.
 
+mod verified;
+
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,6 +16,7 @@ use crate::accounts::{self, Identity};
 use crate::config::{ConfigError, Tokens};
 use crate::keys::{self, Ring};
 use crate::metrics::{Metrics, TokenRefusal};
+use verified::Verified;
 
 /// Nothing can take an access token back before it expires, so a day is the most, in seconds.
 const MAX_LIFETIME: u64 = 24 * 60 * 60;
@@ -142,6 +145,7 @@ pub struct KeyRing {
     signing: EncodingKey,
     header: Header,
     verifying: HashMap<String, (DecodingKey, Validation)>,
+    verified: Verified,
     jwks: String,
     issuer: String,
     audience: String,
@@ -192,6 +196,7 @@ impl KeyRing {
             signing,
             header,
             verifying,
+            verified: Verified::default(),
             jwks: jwks.map_err(|error| wrong(&error))?,
             issuer: tokens.issuer.clone(),
             audience: tokens.audience.clone(),
@@ -246,10 +251,7 @@ impl KeyRing {
         self.examine(token).map_err(TokenError::from)
     }
 
-    /// Checks a token's type, key, signature and claims.
-    ///
-    /// The algorithm is the key's, whatever the token says, and the key comes from the ring alone: `jwk`, `jku` and
-    /// `x5u` in a token's header are ignored (RFC 8725, 3.1 and 3.10).
+    /// Checks a token's type, key, signature and claims, unless it has done so before.
     ///
     /// # Errors
     /// [`TokenRefusal`]
@@ -257,6 +259,22 @@ impl KeyRing {
         if token.len() > MAX_BYTES {
             return Err(TokenRefusal::Malformed);
         }
+        if let Some(claims) = self.verified.get(token, accounts::now()) {
+            return Ok(claims);
+        }
+        let claims = self.examine_anew(token)?;
+        self.verified.keep(token, &claims);
+        Ok(claims)
+    }
+
+    /// Checks a token's type, key, signature and claims.
+    ///
+    /// The algorithm is the key's, whatever the token says, and the key comes from the ring alone: `jwk`, `jku` and
+    /// `x5u` in a token's header are ignored (RFC 8725, 3.1 and 3.10).
+    ///
+    /// # Errors
+    /// [`TokenRefusal`]
+    fn examine_anew(&self, token: &str) -> Result<Claims, TokenRefusal> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenRefusal::Malformed)?;
         if header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
             return Err(TokenRefusal::Malformed);

@@ -4,18 +4,20 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use auth_core::config::Tokens;
 use auth_core::keys::{HMAC_SECRET, PUBLISHED_MAX_AGE};
-use auth_core::tokens::{KeyRing, LEEWAY_SECONDS, TokenError};
+use auth_core::metrics::Metrics;
+use auth_core::tokens::{KeyRing, Keys, LEEWAY_SECONDS, TokenError};
 use insta::assert_snapshot;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::node::{EMAIL, Node, PASSWORD, code, key_pair};
+use crate::node::{EMAIL, Node, PASSWORD, code, config, key_pair};
 use crate::process::{Process, wait_until};
 use crate::tokens::ann;
 
@@ -501,4 +503,20 @@ proptest! {
         let token = jsonwebtoken::encode(&header, &claims, &key).unwrap();
         prop_assert_eq!(ring.verify(&token), Err(TokenError::Invalid));
     }
+}
+
+#[test]
+fn a_token_that_was_verified_is_refused_once_its_key_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = config(dir.path()).tokens;
+    let folder = settings.key_directory.clone();
+    let keys = Keys::open(&settings, Arc::new(Metrics::new("node").unwrap())).unwrap();
+    let token = issue(&keys.current());
+    for _ in 0..2 {
+        assert!(keys.verify(&token).is_ok());
+    }
+    fs::remove_file(folder.join("signing.pem")).unwrap();
+    key_pair(&folder, "other");
+    keys.reload().unwrap();
+    assert_eq!(keys.verify(&token), Err(TokenError::Invalid));
 }
