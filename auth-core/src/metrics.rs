@@ -6,6 +6,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::error_code::ErrorCode;
 use crate::graphql::Operation;
 
 /// The metrics of one node.
@@ -96,28 +97,6 @@ pub struct Connections {
 
 /// The outcome of a request whose client went away before it was answered.
 pub const GONE: &str = "gone";
-
-/// Everything that a request can come to.
-pub const OUTCOMES: &[&str] = &[
-    "ok",
-    GONE,
-    "bad_request",
-    "email_taken",
-    "idempotency_key_reused",
-    "internal",
-    "invalid_credentials",
-    "invalid_email",
-    "method_not_allowed",
-    "not_acceptable",
-    "overloaded",
-    "payload_too_large",
-    "request_timeout",
-    "token_expired",
-    "unauthenticated",
-    "unavailable",
-    "unsupported_media_type",
-    "weak_password",
-];
 
 const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -215,9 +194,10 @@ impl Metrics {
     fn begin_at_zero(&self) {
         for operation in Operation::ALL {
             self.request_seconds.with_label_values(&[operation.name()]);
-            for outcome in OUTCOMES {
+            let codes = ErrorCode::ALL.iter().map(|code| code.name().to_lowercase());
+            for outcome in codes.chain(["ok".to_owned(), GONE.to_owned()]) {
                 self.requests_total
-                    .with_label_values(&[operation.name(), outcome]);
+                    .with_label_values(&[operation.name(), &outcome]);
             }
         }
         for reason in TokenRefusal::ALL {

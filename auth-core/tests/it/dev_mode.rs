@@ -112,7 +112,7 @@ fn every_limit_holds_as_it_does_without() {
         ),
         (
             fields("a: logIn(email: \"a\", password: \"b\") { message } ", 2),
-            "only one field that checks or sets a password",
+            "only one mutation",
         ),
     ] {
         let answer = node.graphql(&[], &query, json!({}));
