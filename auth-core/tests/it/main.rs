@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod config;
+mod database;
 mod dev_mode;
 mod docs;
 mod email;

@@ -13,10 +13,11 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+
+use crate::database;
 
 pub const EMAIL: &str = "ann@example.com";
 pub const PASSWORD: &str = "correct horse battery";
@@ -27,7 +28,7 @@ const SESSION: &str = "{ message accessToken refreshToken expiresIn account { id
 pub struct Node {
     pub url: String,
     pub dir: TempDir,
-    database: String,
+    pub database: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     client: ureq::Agent,
@@ -70,12 +71,12 @@ pub fn key_pair(dir: &Path, name: &str) {
     file("pub", "PUBLIC KEY", spki.as_ref());
 }
 
-/// A configuration that hashes cheaply and stores in `dir`.
+/// A configuration that hashes cheaply, with an empty database.
 pub fn config(dir: &Path) -> Config {
     let mut config = Config::default();
     config.tokens.key_directory = dir.join("keys");
     key_pair(&config.tokens.key_directory, "signing");
-    config.database.url = format!("sqlite:{}", dir.join("auth.db").display());
+    config.database.url = database::fresh(dir);
     config.password.scrypt.log_n = 4;
     config.password.concurrent_hashes = 2;
     config.drain_seconds = 0;
@@ -98,7 +99,14 @@ impl Node {
 
     /// Another node on the same database.
     pub fn beside(&self) -> Self {
-        Self::start_with(|config| config.database.url.clone_from(&self.database))
+        self.beside_with(|_| {})
+    }
+
+    pub fn beside_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with(|config| {
+            config.database.url.clone_from(&self.database);
+            change(config);
+        })
     }
 
     /// Starts without waiting until it is ready.
@@ -214,18 +222,12 @@ impl Node {
 
     /// Reads or changes what is stored, behind the node's back. Answers the numbers in the first column.
     pub fn sql(&self, sql: &str) -> Vec<i64> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let numbers = runtime.block_on(async {
-            if self.database.starts_with("sqlite:") {
-                let mut connection = SqliteConnection::connect(&self.database).await?;
-                sqlx::query_scalar(sql).fetch_all(&mut connection).await
-            } else {
-                let mut connection = PgConnection::connect(&self.database).await?;
-                sqlx::query_scalar(sql).fetch_all(&mut connection).await
-            }
-        });
-        numbers.unwrap()
+        database::run(&self.database, sql).unwrap()
+    }
+
+    /// Whether the database has these bytes anywhere.
+    pub fn holds(&self, bytes: impl AsRef<[u8]>) -> bool {
+        database::holds(&self.database, bytes.as_ref())
     }
 
     /// A metric by its whole name, labels included.

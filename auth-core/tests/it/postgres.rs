@@ -2,20 +2,80 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use serde_json::json;
 use tempfile::TempDir;
+use testcontainers::core::IntoContainerPort;
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt, TestcontainersError};
+use tokio::runtime::Runtime;
 
-use crate::node::{EMAIL, Node, PASSWORD, code, config, sign_up};
+use crate::database;
+use crate::node::{EMAIL, Node, PASSWORD, code};
 
-/// A PostgreSQL of its own, on a socket in a folder of its own.
-pub struct Postgres {
-    dir: TempDir,
-    server: Option<Child>,
+/// The modules whose tests run on PostgreSQL, too: all that reach the store.
+const BEHAVIOUR: [&str; 8] = [
+    "bad_input::",
+    "guessing::",
+    "idempotency::",
+    "overload::",
+    "password",
+    "refresh::",
+    "sessions::",
+    "users::",
+];
+
+/// Many nodes have many connections.
+const MAX_CONNECTIONS: &str = "max_connections=1000";
+
+/// A PostgreSQL of its own, which ends with the test, even one that fails.
+struct Postgres {
+    url: String,
+    server: Server,
+}
+
+enum Server {
+    /// Where a Docker engine answers.
+    Container(Runtime, Option<Box<ContainerAsync<GenericImage>>>),
+    /// Else a server on a socket in a folder of its own.
+    Private(TempDir, Option<Child>),
 }
 
 impl Postgres {
-    pub fn start() -> Self {
+    fn start() -> Self {
+        let postgres = Self::container().unwrap_or_else(|error| {
+            eprintln!("no container ({error}): a private server");
+            Self::private()
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while let Err(error) = database::run(&postgres.url, "SELECT 1::bigint") {
+            assert!(Instant::now() < deadline, "PostgreSQL: {error}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        postgres
+    }
+
+    fn container() -> Result<Self, TestcontainersError> {
+        let runtime = Runtime::new().unwrap();
+        let image = GenericImage::new("postgres", "17-alpine")
+            .with_exposed_port(5432.tcp())
+            .with_env_var("POSTGRES_USER", "auth")
+            .with_env_var("POSTGRES_DB", "postgres")
+            .with_env_var("POSTGRES_HOST_AUTH_METHOD", "trust")
+            .with_cmd(["postgres", "-c", MAX_CONNECTIONS, "-c", "fsync=off"]);
+        let (container, host, port) = runtime.block_on(async {
+            let container = image.start().await?;
+            let host = container.get_host().await?;
+            let port = container.get_host_port_ipv4(5432).await?;
+            Ok::<_, TestcontainersError>((container, host, port))
+        })?;
+        Ok(Self {
+            url: format!("postgres://auth@{host}:{port}/postgres"),
+            server: Server::Container(runtime, Some(Box::new(container))),
+        })
+    }
+
+    fn private() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("pg")
             .tempdir_in("/tmp")
@@ -32,52 +92,70 @@ impl Postgres {
             "{}",
             String::from_utf8_lossy(&initdb.stderr)
         );
-        let mut postgres = Self { dir, server: None };
+        let mut postgres = Self {
+            url: format!(
+                "postgres://auth@localhost/postgres?host={}",
+                dir.path().display()
+            ),
+            server: Server::Private(dir, None),
+        };
         postgres.up();
         postgres
     }
 
     fn up(&mut self) {
-        let server = unprivileged(&program("postgres"))
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-k"])
-            .arg(self.dir.path())
-            .arg("-D")
-            .arg(self.dir.path().join("data"))
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        self.server = Some(server.unwrap());
-    }
-
-    fn down(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            // SIGINT is PostgreSQL's fast shutdown.
-            Command::new("kill")
-                .args(["-INT", &server.id().to_string()])
-                .status()
-                .unwrap();
-            server.wait().unwrap();
+        match &mut self.server {
+            // Started again it would have another port.
+            Server::Container(runtime, Some(container)) => {
+                runtime.block_on(container.unpause()).unwrap();
+            }
+            Server::Container(_, None) => {}
+            Server::Private(dir, server) => {
+                let spawned = unprivileged(&program("postgres"))
+                    .args(["-c", "listen_addresses=", "-c", "fsync=off"])
+                    .args(["-c", MAX_CONNECTIONS, "-k"])
+                    .arg(dir.path())
+                    .arg("-D")
+                    .arg(dir.path().join("data"))
+                    .stderr(Stdio::null())
+                    .stdout(Stdio::null())
+                    .spawn();
+                *server = Some(spawned.unwrap());
+            }
         }
     }
 
-    fn url(&self) -> String {
-        format!(
-            "postgres://auth@localhost/postgres?host={}",
-            self.dir.path().display()
-        )
-    }
-
-    pub fn node(&self) -> Node {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = config(dir.path());
-        config.database.url = self.url();
-        Node::start_in(dir, config)
+    fn down(&mut self) {
+        match &mut self.server {
+            Server::Container(runtime, Some(container)) => {
+                runtime.block_on(container.pause()).unwrap();
+            }
+            Server::Container(_, None) => {}
+            Server::Private(_, server) => {
+                if let Some(mut server) = server.take() {
+                    // SIGINT is PostgreSQL's fast shutdown.
+                    Command::new("kill")
+                        .args(["-INT", &server.id().to_string()])
+                        .status()
+                        .unwrap();
+                    server.wait().unwrap();
+                }
+            }
+        }
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.down();
+        if let Server::Container(runtime, container) = &mut self.server {
+            if let Some(container) = container.take()
+                && let Err(error) = runtime.block_on(container.rm())
+            {
+                eprintln!("the container is left behind: {error}");
+            }
+        } else {
+            self.down();
+        }
     }
 }
 
@@ -98,16 +176,15 @@ fn program(name: &str) -> PathBuf {
     })
 }
 
-/// PostgreSQL refuses to run as root.
+/// PostgreSQL refuses to run as root. What is started ends when the test is killed.
 fn unprivileged(program: &Path) -> Command {
     let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-    if !root {
-        return Command::new(program);
-    }
     let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(program);
+    command.args(["--pdeathsig", "INT"]);
+    if root {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    }
+    command.arg(program);
     command
 }
 
@@ -116,70 +193,36 @@ fn open_to_all(dir: &Path) {
     std::fs::set_permissions(dir, PermissionsExt::from_mode(0o777)).unwrap();
 }
 
-fn ready(node: &Node) -> bool {
-    node.get("/readyz").status == 200
-}
-
 #[test]
-fn three_nodes_start_at_once_on_an_empty_database_and_share_it() {
+fn all_behaviour_is_the_same_on_postgresql() {
     let postgres = Postgres::start();
-    let nodes = [postgres.node(), postgres.node(), postgres.node()];
-    for node in &nodes {
-        node.wait_until("ready", || ready(node));
+    // This program once more, with the tests unchanged, snapshots and all.
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(BEHAVIOUR)
+        .env(database::SERVER, &postgres.url)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    for module in BEHAVIOUR {
+        assert!(
+            said.contains(&format!("test {module}")),
+            "no test of {module}"
+        );
     }
-    let key = [("idempotency-key", "key-of-a-sign-up")];
-    let variables = json!({ "email": EMAIL, "password": PASSWORD });
-    let first = nodes[0].graphql(&key, &sign_up(), variables.clone());
-    let again = nodes[1].graphql(&key, &sign_up(), variables);
-    assert!(
-        first["data"]["signUp"]["account"]["id"].is_string(),
-        "{first}"
-    );
-    assert_eq!(
-        first["data"]["signUp"]["account"],
-        again["data"]["signUp"]["account"]
-    );
-    assert_eq!(code(&nodes[2].sign_up(EMAIL, PASSWORD)), "EMAIL_TAKEN");
-    assert!(nodes[2].log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());
 }
 
 #[test]
-fn of_many_sign_ups_with_one_email_on_two_nodes_one_gets_the_account() {
-    let postgres = Postgres::start();
-    let nodes = [postgres.node(), postgres.node()];
-    for node in &nodes {
-        node.wait_until("ready", || ready(node));
-    }
-    let answers: Vec<_> = std::thread::scope(|scope| {
-        let sign_up = |i: usize| nodes[i % 2].sign_up(EMAIL, PASSWORD);
-        let threads: Vec<_> = (0..100).map(|i| scope.spawn(move || sign_up(i))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
-    });
-    let signed_up = answers
-        .iter()
-        .filter(|answer| answer["data"]["signUp"].is_object())
-        .count();
-    let taken = answers
-        .iter()
-        .filter(|answer| code(answer) == "EMAIL_TAKEN")
-        .count();
-    assert_eq!((signed_up, taken), (1, 99));
-}
-
-#[test]
-fn a_database_that_goes_away_and_comes_back_costs_no_restart() {
+fn a_postgresql_that_goes_away_and_comes_back_costs_no_restart() {
     let mut postgres = Postgres::start();
-    let node = postgres.node();
-    node.wait_until("ready", || ready(&node));
+    let node = Node::start_with(|config| config.database.url.clone_from(&postgres.url));
     node.sign_up(EMAIL, PASSWORD);
     postgres.down();
     assert_eq!(code(&node.log_in(EMAIL, PASSWORD)), "UNAVAILABLE");
-    assert!(!ready(&node));
+    assert_ne!(node.get("/readyz").status, 200);
     assert_eq!(node.get("/healthz").status, 200);
     postgres.up();
-    node.wait_until("ready again", || ready(&node));
+    node.wait_until("ready again", || node.get("/readyz").status == 200);
     assert!(node.log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());
 }

@@ -3,6 +3,7 @@
 use insta::assert_json_snapshot;
 use serde_json::json;
 
+use crate::database;
 use crate::node::{EMAIL, Node, PASSWORD, code, log_in, sign_up, steady};
 
 #[test]
@@ -162,11 +163,13 @@ fn verify_token_says_why_a_token_is_bad() {
 }
 
 #[test]
-fn of_200_sign_ups_with_one_email_exactly_one_gets_the_account() {
-    let node = Node::start_with(|config| config.password.scrypt.log_n = 10);
+fn of_200_sign_ups_with_one_email_on_two_nodes_exactly_one_gets_the_account() {
+    let first = Node::start_with(|config| config.password.scrypt.log_n = 10);
+    let second = first.beside_with(|config| config.password.scrypt.log_n = 10);
+    let nodes = [&first, &second];
     let answers: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..200)
-            .map(|_| scope.spawn(|| node.sign_up(EMAIL, PASSWORD)))
+            .map(|number| scope.spawn(move || nodes[number % 2].sign_up(EMAIL, PASSWORD)))
             .collect();
         threads
             .into_iter()
@@ -182,38 +185,36 @@ fn of_200_sign_ups_with_one_email_exactly_one_gets_the_account() {
         .filter(|answer| code(answer) == "EMAIL_TAKEN")
         .count();
     assert_eq!((signed_up, taken), (1, 199));
-    assert!(
-        node.hashes() <= 4.0,
-        "{} hashes for one account",
-        node.hashes()
-    );
+    for node in nodes {
+        let hashes = node.hashes();
+        assert!(hashes <= 4.0, "{hashes} hashes for one account");
+    }
 }
 
 #[test]
-fn accounts_outlive_the_node_and_two_nodes_share_one_file() {
-    let first = Node::start();
-    let url = format!("sqlite:{}", first.dir.path().join("auth.db").display());
-    let (one, other) = (url.clone(), url.clone());
-    let (second, third) = std::thread::scope(|scope| {
-        let second = scope.spawn(|| Node::start_with(|config| config.database.url = one));
-        let third = scope.spawn(|| Node::start_with(|config| config.database.url = other));
-        (second.join().unwrap(), third.join().unwrap())
+fn nodes_start_at_once_on_an_empty_database_and_share_it_and_accounts_outlive_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = &database::fresh(dir.path());
+    let mut nodes: Vec<_> = std::thread::scope(|scope| {
+        let start = || Node::start_with(|config| config.database.url.clone_from(url));
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(start)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
-    first.sign_up(EMAIL, PASSWORD);
-    assert!(second.log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());
-    drop(second);
-    assert_eq!(code(&third.sign_up(EMAIL, PASSWORD)), "EMAIL_TAKEN");
+    nodes[0].sign_up(EMAIL, PASSWORD);
+    nodes.remove(0);
+    assert!(nodes[0].log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());
+    nodes.remove(0);
+    assert_eq!(code(&nodes[0].sign_up(EMAIL, PASSWORD)), "EMAIL_TAKEN");
 }
 
 #[test]
 fn a_cost_that_was_raised_is_applied_at_the_next_log_in_and_one_that_was_lowered_is_not() {
     let cheap = Node::start();
     cheap.sign_up(EMAIL, PASSWORD);
-    let url = format!("sqlite:{}", cheap.dir.path().join("auth.db").display());
-    let dear = Node::start_with(|config| {
-        config.database.url = url;
-        config.password.scrypt.log_n = 6;
-    });
+    let dear = cheap.beside_with(|config| config.password.scrypt.log_n = 6);
     let hashes_of_log_in = |node: &Node| {
         let before = node.hashes();
         assert!(node.log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());

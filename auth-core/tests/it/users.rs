@@ -15,7 +15,7 @@ pub fn user(node: &Node, command: &[&str], input: &str) -> String {
         .args(command)
         .args([
             "--set",
-            "database.url=sqlite:auth.db",
+            &format!("database.url={}", node.database),
             "--set",
             "password.scrypt.log_n=4",
         ])
