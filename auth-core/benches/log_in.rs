@@ -18,7 +18,8 @@ fn main() {
     let cores = std::thread::available_parallelism().unwrap().get();
     // Enough hashes for each core that the first and the last do not count much.
     let hashes = 8 * cores;
-    let node = Node::start(&[]);
+    // However busy the machine is, none of them is to be refused.
+    let node = Node::start(&["password.queue_seconds=60"]);
     let log_in = graphql(
         None,
         &format!(
@@ -47,8 +48,9 @@ fn main() {
         })
     };
     let mut criterion = ratio::criterion();
-    ratio::compare(&mut criterion, "log_in", ours, theirs);
+    ratio::compare(&mut criterion, "log_in", 0.97, ours, theirs);
     criterion.final_summary();
+    println!("{}", node.footprint());
 }
 
 /// Does `count` pieces of work on some threads, and answers how long it took.

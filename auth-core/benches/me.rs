@@ -34,10 +34,12 @@ fn main() {
     ratio::compare(
         &mut criterion,
         "me",
+        0.8,
         || load(&node.address, &me, answer.len()),
         || load(&bare, &me, answer.len()),
     );
     criterion.final_summary();
+    println!("{}", node.footprint());
 }
 
 /// Sends all requests over kept connections, and answers how long it took.

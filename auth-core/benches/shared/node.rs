@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,6 +18,10 @@ pub struct Node {
     pub address: String,
     /// The account's access token.
     pub token: String,
+    /// From the start of the process to the first `200` of `/readyz`.
+    pub ready_after: Duration,
+    /// Resident memory before the first request, in KiB.
+    pub idle_kib: u64,
     child: Child,
     _dir: TempDir,
 }
@@ -38,6 +42,7 @@ impl Node {
         {
             command.args(["--set", setting]);
         }
+        let started = Instant::now();
         let child = command
             .env_clear()
             .current_dir(dir.path())
@@ -48,6 +53,8 @@ impl Node {
         let mut node = Self {
             address: String::new(),
             token: String::new(),
+            ready_after: Duration::ZERO,
+            idle_kib: 0,
             child,
             _dir: dir,
         };
@@ -67,15 +74,47 @@ impl Node {
             ),
         );
         let mut client = Client::new(&node.address);
+        let mut answer = Vec::new();
         // The database comes up a moment after the listener.
-        node.token = eventually(|| {
-            let mut answer = Vec::new();
-            client.send(&sign_up, &mut answer);
-            let body = answer.rsplit(|byte| *byte == b'\n').next()?;
-            let body: Value = serde_json::from_slice(body).ok()?;
-            Some(body["data"]["signUp"]["accessToken"].as_str()?.to_owned())
+        eventually(|| {
+            client.send(
+                b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n",
+                &mut answer,
+            );
+            answer.starts_with(b"HTTP/1.1 200 ").then_some(())
         });
+        node.ready_after = started.elapsed();
+        node.idle_kib = node.resident_kib();
+        client.send(&sign_up, &mut answer);
+        let body = answer.rsplit(|byte| *byte == b'\n').next().unwrap();
+        let body: Value = serde_json::from_slice(body).unwrap();
+        node.token = body["data"]["signUp"]["accessToken"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         node
+    }
+
+    fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// What the node takes, for people.
+    pub fn footprint(&self) -> String {
+        let binary = std::fs::metadata(env!("CARGO_BIN_EXE_auth-core"))
+            .unwrap()
+            .len();
+        format!(
+            "node: ready after {} ms (goal: 100), {:.1} MiB idle (goal: 20), binary of {:.1} MiB (goal: 20)",
+            self.ready_after.as_millis(),
+            self.idle_kib as f64 / 1024.0,
+            binary as f64 / (1 << 20) as f64,
+        )
     }
 }
 
@@ -87,11 +126,11 @@ impl Drop for Node {
 }
 
 fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..1000 {
+    for _ in 0..20_000 {
         if let Some(found) = look() {
             return found;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(1));
     }
     panic!("the node did not come up");
 }

@@ -67,6 +67,7 @@ pub fn criterion() -> Criterion<Ratio> {
 pub fn compare(
     criterion: &mut Criterion<Ratio>,
     name: &str,
+    goal: f64,
     mut ours: impl FnMut() -> Duration,
     mut theirs: impl FnMut() -> Duration,
 ) {
@@ -85,7 +86,26 @@ pub fn compare(
         });
     });
     group.finish();
-    if let Some((ours, theirs)) = rounds.iter().min() {
-        println!("{name}: the best round took {ours:?}, the other side's {theirs:?}");
+    let mut ratios: Vec<_> = rounds
+        .iter()
+        .map(|(ours, theirs): &(Duration, Duration)| theirs.as_secs_f64() / ours.as_secs_f64())
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    if let [least, .., most] = ratios[..] {
+        let median = ratios[ratios.len() / 2];
+        println!(
+            "{name}: {median:.3} of it (goal: {goal}), {least:.3} to {most:.3} in {} rounds; best times {:?} and {:?}",
+            ratios.len(),
+            rounds
+                .iter()
+                .map(|(ours, _)| ours)
+                .min()
+                .unwrap_or(&Duration::ZERO),
+            rounds
+                .iter()
+                .map(|(_, theirs)| theirs)
+                .min()
+                .unwrap_or(&Duration::ZERO),
+        );
     }
 }
