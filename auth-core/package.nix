@@ -4,8 +4,15 @@ callPackage ../nix/workspace-crate.nix { } {
   files = [
     ../docs/dependencies.md
     ../docs/reference/errors.md
+    ../docs/reference/metrics.md
     ../docs/reference/passwords.md
     ../docs/reference/tokens.md
+  ];
+  # The others need a PostgreSQL server.
+  tests = [
+    "--"
+    "--skip"
+    "postgres::"
   ];
   meta.description = "A minimal authentication service: GraphQL, scrypt, JWT, SQLite or PostgreSQL";
 }
