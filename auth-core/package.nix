@@ -8,11 +8,7 @@ callPackage ../nix/workspace-crate.nix { } {
     ../docs/reference/passwords.md
     ../docs/reference/tokens.md
   ];
-  # The others need a PostgreSQL server.
-  tests = [
-    "--"
-    "--skip"
-    "postgres::"
-  ];
+  # They need a PostgreSQL server.
+  skippedTests = [ "postgres::" ];
   meta.description = "A minimal authentication service: GraphQL, scrypt, JWT, SQLite or PostgreSQL";
 }

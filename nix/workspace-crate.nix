@@ -13,8 +13,10 @@
   members ? [ ],
   # Files outside its folder that its tests read.
   files ? [ ],
-  # Which of its tests can run without anything around them.
+  # Which of its tests can run without anything around them,
   tests ? [ ],
+  # and which of those cannot: parts of their names.
+  skippedTests ? [ ],
   meta,
 }:
 let
@@ -50,6 +52,12 @@ let
     done
   '';
 
+  check = arguments: ''
+    runHook preCheck
+    cargo test --release --frozen --jobs $NIX_BUILD_CORES --package ${crate} ${toString arguments}
+    runHook postCheck
+  '';
+
   common = {
     inherit (workspace.package) version;
     # The manifests beside it: they say where each crate begins, so that none of our code is needed to read them.
@@ -61,11 +69,7 @@ let
       cargo build --release --frozen --jobs $NIX_BUILD_CORES --package ${crate}
       runHook postBuild
     '';
-    checkPhase = ''
-      runHook preCheck
-      cargo test --release --frozen --jobs $NIX_BUILD_CORES --package ${crate} ${toString tests}
-      runHook postCheck
-    '';
+    checkPhase = check tests;
   };
 
   dependencies = rustPlatform.buildRustPackage (
@@ -88,6 +92,7 @@ rustPlatform.buildRustPackage (
   common
   // {
     pname = crate;
+    checkPhase = check (tests ++ lib.optional (skippedTests != [ ]) "--" ++ map (name: "--skip ${name}") skippedTests);
     src = source (map (member: root + "/${member}") ([ crate ] ++ members) ++ files);
     preBuild = prepare + ''
       cp -r --preserve=timestamps ${dependencies} target
