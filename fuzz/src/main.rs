@@ -1,21 +1,35 @@
 //! Sends whatever libFuzzer thinks up through the whole path of a request: HTTP, GraphQL, accounts, SQLite.
+//!
+//! What begins with a capital letter is sent as it is, as HTTP. What begins with `{"` is the JSON body of a POST, and
+//! anything else the GraphQL document in one, up to the end of its first line: what follows is the value of `$value`. Both
+//! are sent twice, without a token and with a good one.
+//!
+//! Every answer must be whole, JSON where it says so, and never `INTERNAL`. A panic in any thread ends the process.
 
 #![no_main]
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
+use auth_core::accounts::Session;
 use auth_core::config::Config;
+use auth_core::password::Password;
 use auth_core::{App, http};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 
+/// The account that is there from the beginning; the seeds know it.
+const EMAIL: &str = "ann@example.com";
+const PASSWORD: &str = "seven quiet otters paint";
+
 struct Node {
     app: Arc<App>,
+    token: String,
     runtime: Runtime,
 }
 
@@ -24,39 +38,110 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
         .enable_all()
         .build()
         .expect("a runtime");
+    // Whoever starts this names the place in TMPDIR and clears it away: a fuzzer ends without a chance to.
     let folder = tempfile::tempdir().expect("a temporary directory").keep();
     let mut config = Config::default();
     config.database.url = format!("sqlite:{}", folder.join("auth.db").display());
     config.tokens.key_directory = folder.join("keys");
     config.tokens.generate_first_key = true;
+    config.tokens.access_token_seconds = 24 * 60 * 60;
     config.password.scrypt.log_n = 1;
-    let app = Arc::new(App::new(&config).expect("a configuration that can be used"));
-    runtime.block_on(app.accounts.store.bring_up());
-    Node { app, runtime }
+    let (app, token) = runtime.block_on(async {
+        let app = App::new(&config).expect("a configuration that can be used");
+        app.accounts.store.bring_up().await;
+        let password = Password::new(PASSWORD.to_owned());
+        match app.accounts.sign_up(EMAIL, password, None).await {
+            Ok(Session::New { access_token, .. }) => (Arc::new(app), access_token),
+            _ => panic!("the first account cannot be made"),
+        }
+    });
+    Node {
+        app,
+        token,
+        runtime,
+    }
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    NODE.runtime.block_on(answered(bytes));
+    let requests = match bytes {
+        [b'A'..=b'Z', ..] => vec![bytes.to_vec()],
+        [b'{', b'"', ..] => posts(bytes),
+        document => {
+            let text = String::from_utf8_lossy(document);
+            let (query, value) = text.split_once('\n').unwrap_or((&text, &NODE.token));
+            let variables = json!({ "email": EMAIL, "password": PASSWORD, "value": value });
+            posts(
+                &json!({ "query": query, "variables": variables })
+                    .to_string()
+                    .into_bytes(),
+            )
+        }
+    };
+    for request in requests {
+        let answers = NODE.runtime.block_on(answered(&request));
+        check(&answers, &request);
+    }
 });
 
-/// Sends the bytes as a client would who then waits for the answer.
-async fn answered(bytes: &[u8]) {
+/// The body in a request that reaches GraphQL, without and with a token.
+fn posts(body: &[u8]) -> Vec<Vec<u8>> {
+    let bearer = format!("Authorization: Bearer {}\r\n", NODE.token);
+    ["", &bearer]
+        .map(|token| {
+            let head = format!(
+                "POST /graphql HTTP/1.1\r\nHost: fuzz\r\nContent-Type: application/json\r\n{token}Content-Length: {}\r\n\r\n",
+                body.len()
+            );
+            [head.as_bytes(), body].concat()
+        })
+        .to_vec()
+}
+
+/// Sends a request as a client would who has no more to say, and then waits until the connection is closed.
+async fn answered(request: &[u8]) -> Vec<u8> {
     let (mut client, server) = tokio::io::duplex(1 << 20);
     let service = service_fn(|request| async move {
         Ok::<_, Infallible>(http::route(Arc::clone(&NODE.app), request).await)
     });
-    let serving = http1::Builder::new().serve_connection(TokioIo::new(server), service);
+    let serving = http1::Builder::new()
+        .half_close(true)
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(server), service);
     let talking = async {
-        client.write_all(bytes).await.expect("the pipe has room");
+        client.write_all(request).await.expect("the pipe has room");
         client.shutdown().await.expect("the pipe can be closed");
-        let mut answer = Vec::new();
+        let mut answers = Vec::new();
         client
-            .read_to_end(&mut answer)
+            .read_to_end(&mut answers)
             .await
             .expect("the pipe can be read");
-        answer
+        answers
     };
-    let (_, answer) = tokio::join!(serving, talking);
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(!answer.contains("\"INTERNAL\""), "{answer}");
+    tokio::join!(serving, talking).1
+}
+
+fn check(mut answers: &[u8], request: &[u8]) {
+    let text = String::from_utf8_lossy(answers);
+    assert!(!text.contains("\"INTERNAL\""), "{text}");
+    // The answer to HEAD announces a body that does not come.
+    if request.windows(4).any(|word| word == b"HEAD") {
+        return;
+    }
+    while !answers.is_empty() {
+        let end = answers.windows(4).position(|four| four == b"\r\n\r\n");
+        let (head, rest) = answers.split_at(end.expect("an answer has a whole head") + 4);
+        let head = String::from_utf8_lossy(head).to_lowercase();
+        let header = |name: &str| {
+            head.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        };
+        let length = header("content-length").map_or(0, |length| length.parse().expect("a length"));
+        assert!(rest.len() >= length, "the body breaks off: {text}");
+        let (body, next) = rest.split_at(length);
+        if header("content-type").is_some_and(|media| media.contains("json")) {
+            let valid = serde_json::from_slice::<Value>(body);
+            assert!(valid.is_ok(), "not JSON: {text}");
+        }
+        answers = next;
+    }
 }
