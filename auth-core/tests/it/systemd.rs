@@ -1,5 +1,6 @@
 //! What a `Type=notify` unit of systemd is told.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
@@ -29,8 +30,16 @@ impl Manager {
     #[track_caller]
     fn told(&self) -> String {
         let mut buffer = [0; 1024];
-        let length = self.socket.recv(&mut buffer).expect("nothing was told");
-        String::from_utf8(buffer[..length].to_vec()).unwrap()
+        loop {
+            match self.socket.recv(&mut buffer) {
+                // The end of another test's process.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                told => {
+                    let length = told.expect("nothing was told");
+                    return String::from_utf8(buffer[..length].to_vec()).unwrap();
+                }
+            }
+        }
     }
 
     fn watch(&self, dir: TempDir, settings: &[&str]) -> Process {
