@@ -22,6 +22,10 @@ static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 /// How long a request waits for a connection, a new one included.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long PostgreSQL keeps a transaction open in which nothing happens. A node that vanishes in the midst of one holds its
+/// locks, and whoever repeats the request on another node waits for them; this is shorter than they wait.
+const LONGEST_SILENCE: &str = "2s";
+
 /// Where the database is.
 pub enum Source {
     /// One file, shared by all nodes of one machine.
@@ -87,6 +91,7 @@ impl Source {
         }
         let options = options
             .application_name("auth-core")
+            .options([("idle_in_transaction_session_timeout", LONGEST_SILENCE)])
             .disable_statement_logging();
         Ok(Self::Postgres(Box::new(options)))
     }

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use auth_core::config::Database;
+use auth_core::store::Source;
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use testcontainers::core::IntoContainerPort;
 use testcontainers::runners::AsyncRunner;
@@ -225,4 +228,29 @@ fn a_postgresql_that_goes_away_and_comes_back_costs_no_restart() {
     postgres.up();
     node.wait_until("ready again", || node.get("/readyz").status == 200);
     assert!(node.log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());
+}
+
+#[test]
+fn a_node_that_vanished_in_the_midst_of_a_sign_up_does_not_keep_another_from_it() {
+    let postgres = Postgres::start();
+    let node = Node::start_with(|config| config.database.url.clone_from(&postgres.url));
+    let settings = Database {
+        url: postgres.url.clone(),
+        ..Database::default()
+    };
+    let Ok(Source::Postgres(options)) = Source::new(&settings) else {
+        panic!("not PostgreSQL: {}", postgres.url);
+    };
+    let runtime = Runtime::new().unwrap();
+    // Connected as a node is; then nothing more is heard of it.
+    let _vanished = runtime.block_on(async {
+        let mut connection = PgConnection::connect_with(&options).await.unwrap();
+        let begun = "INSERT INTO accounts (id, email, email_normal, password_hash, role, created_at) VALUES ('1', $1, $1, '', 'user', 0)";
+        sqlx::query("BEGIN").execute(&mut connection).await.unwrap();
+        let insert = sqlx::query(begun).bind(EMAIL);
+        insert.execute(&mut connection).await.unwrap();
+        connection
+    });
+    let answer = node.sign_up(EMAIL, PASSWORD);
+    assert!(answer["data"]["signUp"].is_object(), "{answer}");
 }
