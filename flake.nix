@@ -46,11 +46,12 @@
         };
       });
 
+      # By path within each, so that a part that is imported twice is there once.
       nixosModules = {
-        default = ./nixos-modules;
-        auth-core = ./nixos-modules/auth-core.nix;
-        gateway = ./nixos-modules/gateway.nix;
-        monitoring = ./nixos-modules/monitoring.nix;
+        default.imports = [ ./nixos-modules ];
+        auth-core.imports = [ ./nixos-modules/auth-core.nix ];
+        gateway.imports = [ ./nixos-modules/gateway.nix ];
+        monitoring.imports = [ ./nixos-modules/monitoring.nix ];
       };
 
       lib.testStack = import ./vm-tests/stack.nix;
