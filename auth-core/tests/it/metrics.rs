@@ -1,8 +1,6 @@
 //! Metrics: each series is there from the start, counts what it says, and is in the reference.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::net::TcpStream;
 
 use auth_core::accounts::{Identity, now};
 use auth_core::config::Tokens;
@@ -204,17 +202,9 @@ fn who_waits_for_a_hash_is_counted_and_so_is_who_went_away() {
         config.password.concurrent_hashes = 1;
         config.password.queue_seconds = 60;
     });
-    let address = node.url.trim_start_matches("http://").to_owned();
     let variables = json!({ "email": EMAIL, "password": PASSWORD });
     let body = json!({ "query": log_in(), "variables": variables }).to_string();
-    let crowd: Vec<_> = (0..3)
-        .map(|_| {
-            let mut stream = TcpStream::connect(&address).unwrap();
-            let length = body.len();
-            write!(stream, "POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
-            stream
-        })
-        .collect();
+    let crowd = node.crowd(3, &body);
     node.wait_until("two wait for the first", || {
         node.metric("auth_hashes_in_flight") == 1.0 && node.metric("auth_hashes_waiting") == 2.0
     });

@@ -1,6 +1,8 @@
 //! A node to test against, and a client for it.
 
 use std::fs::Permissions;
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -95,6 +97,19 @@ impl Node {
         let node = Self::start_in(dir, config);
         node.wait_until("ready", || node.get("/readyz").status == 200);
         node
+    }
+
+    /// Clients that have sent a body to `/graphql` and wait for the answer until they are dropped.
+    pub fn crowd(&self, clients: usize, body: &str) -> Vec<TcpStream> {
+        let address = self.url.trim_start_matches("http://");
+        let head = "POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length:";
+        (0..clients)
+            .map(|_| {
+                let mut client = TcpStream::connect(address).unwrap();
+                write!(client, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+                client
+            })
+            .collect()
     }
 
     /// Another node on the same database.

@@ -1,8 +1,5 @@
 //! More log-ins than can be hashed: some wait, the others are told at once, and nobody else notices.
 
-use std::io::Write;
-use std::net::TcpStream;
-
 use serde_json::json;
 
 use crate::node::{EMAIL, Node, PASSWORD, code, log_in};
@@ -74,17 +71,9 @@ fn what_cannot_be_hashed_in_time_is_refused_and_everything_else_goes_on() {
 fn a_client_that_goes_away_leaves_the_line() {
     let node = slow();
     let before = node.hashes();
-    let address = node.url.trim_start_matches("http://").to_owned();
     let body = body();
     // Few enough that none is refused: they would all have been hashed.
-    let crowd: Vec<_> = (0..3)
-        .map(|_| {
-            let mut stream = TcpStream::connect(&address).unwrap();
-            let length = body.len();
-            write!(stream, "POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
-            stream
-        })
-        .collect();
+    let crowd = node.crowd(3, &body);
     node.wait_until("a hash is running", || {
         node.metric("auth_hashes_in_flight") > 0.0
     });
