@@ -107,6 +107,8 @@ impl Store {
                 PoolOptions::new()
                     .max_connections(max_connections)
                     .acquire_timeout(ACQUIRE_TIMEOUT)
+                    // A file does not hang up.
+                    .test_before_acquire(false)
                     .connect_lazy_with(*options),
             ),
             Source::Postgres(options) => Pools::Postgres(
@@ -119,6 +121,7 @@ impl Store {
         Self {
             pools,
             migrated: Arc::new(AtomicBool::new(false)),
+            asked: Arc::default(),
         }
     }
 

@@ -18,6 +18,7 @@ mod changes;
 mod connect;
 mod guesses;
 mod idempotency;
+mod session_accounts;
 mod sessions;
 
 use std::sync::Arc;
@@ -65,6 +66,17 @@ pub enum StoreError {
     Internal(Cause),
 }
 
+impl StoreError {
+    /// The same for another caller who waited for the same query.
+    fn for_another(&self) -> Self {
+        match self {
+            Self::Conflict => Self::Conflict,
+            Self::Unavailable(cause) => Self::Unavailable(cause.to_string().into()),
+            Self::Internal(cause) => Self::Internal(cause.to_string().into()),
+        }
+    }
+}
+
 impl From<StoreError> for AuthError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -80,6 +92,7 @@ impl From<StoreError> for AuthError {
 pub struct Store {
     pools: Pools,
     migrated: Arc<AtomicBool>,
+    asked: Arc<session_accounts::Asked>,
 }
 
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! Sessions: begun, carried on, ended.
 
 use super::idempotency::{FORGET_REFRESH, remember};
-use super::{Account, Store, StoreError, stored_seconds};
+use super::{Store, StoreError, stored_seconds};
 use crate::idempotency::IdempotencyKey;
 
 /// A session as it is stored.
@@ -139,21 +139,5 @@ impl Store {
             }
             transaction.commit().await
         })
-    }
-
-    /// The account of a session that has not ended at `now` (seconds since 1970).
-    ///
-    /// # Errors
-    /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db account by session", skip_all, fields(otel.kind = "client"))]
-    pub async fn account_by_session(
-        &self,
-        id: &str,
-        now: u64,
-    ) -> Result<Option<Account>, StoreError> {
-        const SQL: &str = "SELECT a.id, a.email, a.password_hash, a.role, a.disabled \
-             FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = $1 AND s.expires_at > $2";
-        let now = stored_seconds(now);
-        on!(self, pool => sqlx::query_as(SQL).bind(id).bind(now).fetch_optional(pool).await)
     }
 }

@@ -229,3 +229,39 @@ fn a_cost_that_was_raised_is_applied_at_the_next_log_in_and_one_that_was_lowered
     assert_eq!(hashes_of_log_in(&cheap), 1.0, "the dear hash stays");
     assert_eq!(hashes_of_log_in(&dear), 1.0);
 }
+
+#[test]
+fn of_many_who_ask_at_once_each_learns_who_they_are() {
+    let node = Node::start();
+    let emails: Vec<_> = (0..100).map(|i| format!("ann{i}@example.com")).collect();
+    let asked: Vec<_> = emails
+        .iter()
+        .map(|email| {
+            let token = node.sign_up(email, PASSWORD)["data"]["signUp"]["accessToken"].clone();
+            (email, format!("Bearer {}", token.as_str().unwrap()))
+        })
+        .collect();
+    let out = |i: usize| i.is_multiple_of(7);
+    for (i, (_, bearer)) in asked.iter().enumerate() {
+        if out(i) {
+            let headers = [("authorization", bearer.as_str())];
+            node.graphql(&headers, "mutation { logOut { message } }", json!({}));
+        }
+    }
+    std::thread::scope(|scope| {
+        for (i, (email, bearer)) in asked.iter().enumerate() {
+            let node = &node;
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    let headers = [("authorization", bearer.as_str())];
+                    let answer = node.graphql(&headers, "{ me { email } }", json!({}));
+                    if out(i) {
+                        assert_eq!(code(&answer), "UNAUTHENTICATED");
+                    } else {
+                        assert_eq!(answer["data"]["me"]["email"], **email);
+                    }
+                }
+            });
+        }
+    });
+}

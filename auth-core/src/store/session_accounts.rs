@@ -1,0 +1,122 @@
+//! Whose session this is: what every request with an access token asks, so the one query that must be cheap.
+//!
+//! Those who ask while a query runs share the next one. Under load that makes one query of many, and each answer is as
+//! fresh as if it had been asked for alone: its query begins after it was asked for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::oneshot;
+
+use super::{Account, Store, StoreError, stored_seconds};
+
+/// Most sessions of one query; the rest wait for the one after it.
+const MOST: usize = 32;
+
+/// Places for [`MOST`] sessions. The same text each time, so that both databases prepare it once.
+const SQL: &str = "SELECT s.id AS session, s.expires_at, a.id, a.email, a.password_hash, a.role, a.disabled \
+     FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id IN (\
+     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+     $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)";
+
+#[derive(Clone, sqlx::FromRow)]
+struct SessionAccount {
+    session: String,
+    expires_at: i64,
+    #[sqlx(flatten)]
+    account: Account,
+}
+
+/// Those who ask.
+#[derive(Default)]
+pub(super) struct Asked(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Question>,
+    /// Who answers them, for as long as there are any. Gone too if a panic ended it.
+    attendant: Weak<()>,
+}
+
+struct Question {
+    session: String,
+    answer: oneshot::Sender<Result<Option<SessionAccount>, StoreError>>,
+}
+
+impl Store {
+    /// The account of a session that has not ended at `now` (seconds since 1970).
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db account by session", skip_all, fields(otel.kind = "client"))]
+    pub async fn account_by_session(
+        &self,
+        id: &str,
+        now: u64,
+    ) -> Result<Option<Account>, StoreError> {
+        let now = stored_seconds(now);
+        let answer = self.ask(id.to_owned());
+        let found = self
+            .in_time(async { answer.await.map_err(|_| sqlx::Error::WorkerCrashed) })
+            .await??;
+        Ok(found
+            .filter(|found| found.expires_at > now)
+            .map(|found| found.account))
+    }
+
+    fn ask(
+        &self,
+        session: String,
+    ) -> oneshot::Receiver<Result<Option<SessionAccount>, StoreError>> {
+        let (answer, answered) = oneshot::channel();
+        let mut queue = self.asked.queue();
+        queue.waiting.push(Question { session, answer });
+        if queue.attendant.strong_count() == 0 {
+            let attendant = Arc::new(());
+            queue.attendant = Arc::downgrade(&attendant);
+            // Not by the one who asks: who goes away must not take the others' answers along.
+            tokio::spawn(self.clone().answer_all(attendant));
+        }
+        answered
+    }
+
+    async fn answer_all(self, _attendant: Arc<()>) {
+        while let Some(questions) = self.asked.take() {
+            self.answer(questions).await;
+        }
+    }
+
+    async fn answer(&self, questions: Vec<Question>) {
+        let ids = || questions.iter().map(|question| question.session.as_str());
+        let found: Result<Vec<SessionAccount>, _> = on!(self, pool => {
+            // No session has the empty id.
+            let ids = ids().chain(std::iter::repeat("")).take(MOST);
+            let query = ids.fold(sqlx::query_as(SQL), |query, id| query.bind(id));
+            query.fetch_all(pool).await
+        });
+        for Question { session, answer } in questions {
+            let found = match &found {
+                Ok(found) => Ok(found.iter().find(|found| found.session == session).cloned()),
+                Err(error) => Err(error.for_another()),
+            };
+            // Who has gone away needs no answer.
+            let _ = answer.send(found);
+        }
+    }
+}
+
+impl Asked {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those whose turn it is. If there are none, the next who asks finds a new attendant.
+    fn take(&self) -> Option<Vec<Question>> {
+        let mut queue = self.queue();
+        if queue.waiting.is_empty() {
+            queue.attendant = Weak::new();
+            return None;
+        }
+        let turn = queue.waiting.len().min(MOST);
+        Some(queue.waiting.drain(..turn).collect())
+    }
+}
