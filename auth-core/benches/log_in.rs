@@ -48,7 +48,7 @@ fn main() {
         })
     };
     let mut criterion = ratio::criterion();
-    ratio::compare(&mut criterion, "log_in", 0.97, ours, theirs);
+    ratio::compare(&mut criterion, "log_in", Some(0.97), ours, theirs);
     criterion.final_summary();
     println!("{}", node.footprint());
 }

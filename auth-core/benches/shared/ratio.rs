@@ -67,7 +67,7 @@ pub fn criterion() -> Criterion<Ratio> {
 pub fn compare(
     criterion: &mut Criterion<Ratio>,
     name: &str,
-    goal: f64,
+    goal: Option<f64>,
     mut ours: impl FnMut() -> Duration,
     mut theirs: impl FnMut() -> Duration,
 ) {
@@ -92,9 +92,10 @@ pub fn compare(
         .collect();
     ratios.sort_by(f64::total_cmp);
     if let [least, .., most] = ratios[..] {
+        let goal = goal.map_or(String::new(), |goal| format!(" (goal: {goal})"));
         let median = ratios[ratios.len() / 2];
         println!(
-            "{name}: {median:.3} of it (goal: {goal}), {least:.3} to {most:.3} in {} rounds; best times {:?} and {:?}",
+            "{name}: {median:.3} of it{goal}, {least:.3} to {most:.3} in {} rounds; best times {:?} and {:?}",
             ratios.len(),
             rounds
                 .iter()
