@@ -180,7 +180,8 @@ impl Default for Scrypt {
 pub struct Log {
     /// By default `human` on a terminal, else `json`.
     pub format: Option<LogFormat>,
-    /// Least important level that is written.
+    /// Least important level that is written. `info` has a line for each request, except those that only read and got
+    /// what they asked for: nothing happened, there are many, and the gateway logs them.
     pub level: LogLevel,
 }
 

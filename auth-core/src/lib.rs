@@ -19,6 +19,7 @@ pub mod keys;
 pub mod metrics;
 pub mod password;
 pub mod password_policy;
+pub mod recent;
 pub mod refresh_token;
 pub mod server;
 pub mod store;
@@ -51,6 +52,8 @@ pub struct App {
     pub accounts: Arc<Accounts>,
     /// Their public face.
     pub schema: graphql::Schema,
+    /// Documents that were parsed lately.
+    pub documents: graphql::Documents,
     /// Whether introspection is allowed, and GraphiQL served to browsers.
     pub dev_mode: bool,
     /// Counters and timings.
@@ -96,6 +99,7 @@ impl App {
         Ok(Self {
             node: config.node.clone(),
             schema: graphql::schema(Arc::clone(&accounts), config.dev_mode),
+            documents: graphql::Documents::default(),
             dev_mode: config.dev_mode,
             accounts,
             metrics,

@@ -12,7 +12,7 @@ use crate::graphql::Operation;
 /// The metrics of one node.
 pub struct Metrics {
     registry: Registry,
-    /// GraphQL requests by operation and outcome, which is `ok`, an error's code in lower case, or [`GONE`].
+    /// GraphQL requests by operation and outcome, which is [`OK`], an error's code in lower case, or [`GONE`].
     pub requests_total: IntCounterVec,
     /// How long GraphQL requests took.
     pub request_seconds: HistogramVec,
@@ -94,6 +94,9 @@ pub struct Connections {
     /// Most that there may be.
     pub max: u32,
 }
+
+/// The outcome of a request that was answered without an error.
+pub const OK: &str = "ok";
 
 /// The outcome of a request whose client went away before it was answered.
 pub const GONE: &str = "gone";
@@ -195,7 +198,7 @@ impl Metrics {
         for operation in Operation::ALL {
             self.request_seconds.with_label_values(&[operation.name()]);
             let codes = ErrorCode::ALL.iter().map(|code| code.name().to_lowercase());
-            for outcome in codes.chain(["ok".to_owned(), GONE.to_owned()]) {
+            for outcome in codes.chain([OK.to_owned(), GONE.to_owned()]) {
                 self.requests_total
                     .with_label_values(&[operation.name(), &outcome]);
             }

@@ -11,12 +11,14 @@ use opentelemetry::trace::{
     SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, IdGenerator, RandomIdGenerator, SdkTracerProvider,
+};
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
-use tracing::{Span, info, info_span};
+use tracing::{Level, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -28,12 +30,14 @@ use crate::zipkin::Zipkin;
 const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// Ends the export of spans.
-pub struct Telemetry(SdkTracerProvider);
+pub struct Telemetry(Option<SdkTracerProvider>);
 
 impl Telemetry {
     /// Sends what is left, for a second at most. Blocks.
     pub fn shutdown(self) {
-        if let Err(error) = self.0.shutdown_with_timeout(LAST_SPANS) {
+        if let Some(provider) = self.0
+            && let Err(error) = provider.shutdown_with_timeout(LAST_SPANS)
+        {
             tracing::debug!(%error, "the last spans were not exported");
         }
     }
@@ -44,27 +48,27 @@ impl Telemetry {
 /// # Errors
 /// A Zipkin URL that cannot be used.
 pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
-    let mut provider = SdkTracerProvider::builder();
-    if let Some(zipkin) = Zipkin::new(config)? {
+    let provider = Zipkin::new(config)?.map(|zipkin| {
         let batch = BatchConfigBuilder::default()
             .with_max_queue_size(4096)
             .with_scheduled_delay(Duration::from_secs(1))
             .build();
-        provider = provider.with_span_processor(
-            BatchSpanProcessor::builder(zipkin)
-                .with_batch_config(batch)
-                .build(),
-        );
-    }
-    // Without an exporter too: every log line has a trace id.
-    let provider = provider.build();
-    let spans = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("auth-core"))
-        .with_location(false)
-        .with_threads(false)
-        .with_target(false)
-        .with_tracked_inactivity(false)
-        .with_filter(Targets::new().with_target("auth_core", LevelFilter::INFO));
+        let batches = BatchSpanProcessor::builder(zipkin)
+            .with_batch_config(batch)
+            .build();
+        SdkTracerProvider::builder()
+            .with_span_processor(batches)
+            .build()
+    });
+    let spans = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("auth-core"))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_filter(Targets::new().with_target("auth_core", LevelFilter::INFO))
+    });
 
     let level = match config.log.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -82,6 +86,9 @@ pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
         .with_target("auth_core", level)
         .with_default(LevelFilter::WARN.min(level));
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    // Spans have their own layer; left to this one, it would write each into a text that no line shows.
+    let events = filter_fn(|metadata| metadata.is_event()).with_max_level_hint(LevelFilter::TRACE);
+    let only_ours = only_ours.and(events);
     let lines = if human {
         lines.with_filter(only_ours).boxed()
     } else {
@@ -100,46 +107,78 @@ pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
     Ok(Telemetry(provider))
 }
 
-/// The server's span of a GraphQL request, a child of the caller's if it sent `traceparent` (W3C) or `b3` (one header).
-pub fn request_span(headers: &HeaderMap) -> Span {
-    let span = info_span!(
-        "request",
-        otel.kind = "server",
-        operation = Empty,
-        outcome = Empty,
-        http.response.status_code = Empty,
-    );
-    if let Some(caller) = caller(headers) {
-        // Fails only where spans are off.
-        let _ = span.set_parent(Context::new().with_remote_span_context(caller));
-    }
-    span
+/// The trace of a GraphQL request: the caller's if it sent `traceparent` (W3C) or `b3` (one header), or a new one.
+pub struct RequestTrace {
+    /// The server's span. Without a Zipkin there is none, as for all spans, and only log lines have the trace's id.
+    pub span: Span,
+    caller: Option<SpanContext>,
 }
 
-/// Completes the span of a request and writes its log line. It has no status if nobody waited for the answer.
-pub fn finish_request(
-    span: &Span,
-    node: &str,
-    operation: &str,
-    outcome: &str,
-    status: Option<StatusCode>,
-    seconds: f64,
-) {
-    span.record("operation", operation);
-    span.record("outcome", outcome);
-    let status = status.map(|status| status.as_u16());
-    span.record("http.response.status_code", status);
-    if matches!(outcome, "internal" | "unavailable") {
-        span.set_status(Status::error(outcome.to_owned()));
+impl RequestTrace {
+    /// Begins the span.
+    pub fn begin(headers: &HeaderMap) -> Self {
+        let span = info_span!(
+            "request",
+            otel.kind = "server",
+            operation = Empty,
+            outcome = Empty,
+            http.response.status_code = Empty,
+        );
+        let caller = caller(headers);
+        if let Some(caller) = &caller {
+            // Fails only where spans are off.
+            let _ = span.set_parent(Context::new().with_remote_span_context(caller.clone()));
+        }
+        Self { span, caller }
     }
-    let context = span.context();
-    // The span has started, so recording `otel.name` would come too late.
-    context.span().update_name(operation.to_owned());
-    let trace_id = context.span().span_context().trace_id();
-    let duration_ms = (seconds * 1e6).round() / 1e3;
-    info!(
-        %trace_id,
-        node, operation, outcome, status, duration_ms, "request");
+
+    /// Completes the span of a request and writes its log line, at `INFO` or `DEBUG`. It has no status if nobody waited
+    /// for the answer.
+    pub fn finish(
+        &self,
+        log_level: Level,
+        node: &str,
+        operation: &str,
+        outcome: &str,
+        status: Option<StatusCode>,
+        seconds: f64,
+    ) {
+        let span = &self.span;
+        span.record("operation", operation);
+        span.record("outcome", outcome);
+        let status = status.map(|status| status.as_u16());
+        span.record("http.response.status_code", status);
+        if matches!(outcome, "internal" | "unavailable") {
+            span.set_status(Status::error(outcome.to_owned()));
+        }
+        // The span has started, so recording `otel.name` would come too late.
+        span.context().span().update_name(operation.to_owned());
+        let duration_ms = (seconds * 1e6).round() / 1e3;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    trace_id = %self.id(),
+                    node, operation, outcome, status, duration_ms, "request"
+                )
+            };
+        }
+        if log_level == Level::INFO {
+            line!(info);
+        } else {
+            line!(debug);
+        }
+    }
+
+    fn id(&self) -> TraceId {
+        let own = self.span.context().span().span_context().trace_id();
+        if own != TraceId::INVALID {
+            return own;
+        }
+        self.caller.as_ref().map_or_else(
+            || RandomIdGenerator::default().new_trace_id(),
+            SpanContext::trace_id,
+        )
+    }
 }
 
 fn caller(headers: &HeaderMap) -> Option<SpanContext> {

@@ -117,7 +117,7 @@ impl Keys {
     ///
     /// # Errors
     /// [`TokenError`]
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+    pub fn verify(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         self.current().examine(token).map_err(|reason| {
             self.refused(reason);
             reason.into()
@@ -247,7 +247,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`TokenError`]
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+    pub fn verify(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         self.examine(token).map_err(TokenError::from)
     }
 
@@ -255,14 +255,14 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`TokenRefusal`]
-    pub fn examine(&self, token: &str) -> Result<Claims, TokenRefusal> {
+    pub fn examine(&self, token: &str) -> Result<Arc<Claims>, TokenRefusal> {
         if token.len() > MAX_BYTES {
             return Err(TokenRefusal::Malformed);
         }
         if let Some(claims) = self.verified.get(token, accounts::now()) {
             return Ok(claims);
         }
-        let claims = self.examine_anew(token)?;
+        let claims = Arc::new(self.examine_anew(token)?);
         self.verified.keep(token, &claims);
         Ok(claims)
     }

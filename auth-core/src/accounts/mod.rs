@@ -168,12 +168,12 @@ impl From<Account> for Identity {
     }
 }
 
-impl From<Claims> for Identity {
-    fn from(claims: Claims) -> Self {
+impl From<&Claims> for Identity {
+    fn from(claims: &Claims) -> Self {
         Self {
-            id: claims.sub,
-            email: claims.email,
-            role: claims.role,
+            id: claims.sub.clone(),
+            email: claims.email.clone(),
+            role: claims.role.clone(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Sessions: what a log-in begins, `refresh` carries on and `logOut` ends.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{Accounts, Identity, Session, now};
@@ -93,7 +95,7 @@ impl Accounts {
         AuthError::Unauthenticated
     }
 
-    fn claims(&self, bearer: Option<&str>) -> Result<Claims, AuthError> {
+    fn claims(&self, bearer: Option<&str>) -> Result<Arc<Claims>, AuthError> {
         let token = bearer.ok_or(AuthError::Unauthenticated)?;
         self.keys.verify(token).map_err(|error| match error {
             TokenError::Expired => AuthError::TokenExpired,

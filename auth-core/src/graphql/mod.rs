@@ -1,5 +1,6 @@
 //! The GraphQL schema: the public face of [`crate::accounts`].
 
+mod documents;
 mod limits;
 mod mutation;
 mod query;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use async_graphql::{EmptySubscription, ErrorExtensions, SimpleObject};
 
+pub use documents::Documents;
 pub use limits::{Refusal, check_brackets, select};
 
 use crate::accounts::{self, Accounts, Identity};
@@ -96,7 +98,7 @@ impl Operation {
     }
 
     /// Whether it changes something.
-    fn is_mutation(self) -> bool {
+    pub fn is_mutation(self) -> bool {
         !matches!(self, Self::Me | Self::VerifyToken | Self::Other)
     }
 }

@@ -51,7 +51,7 @@ impl Query {
             Ok(claims) => TokenVerdict {
                 valid: true,
                 reason: None,
-                account: Some(Identity::from(claims).into()),
+                account: Some(Identity::from(&*claims).into()),
             },
             Err(error) => TokenVerdict {
                 valid: false,

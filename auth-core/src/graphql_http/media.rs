@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::error_code::ErrorCode;
 use crate::http::{Answer, Failure};
+use crate::metrics::OK;
 
 /// The media types of answers. With the newer one the status tells whether the request was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl Media {
             .and_then(|error| error.extensions.as_ref()?.get("code"))
         {
             Some(Value::String(code)) => code.to_lowercase(),
-            _ => "ok".to_owned(),
+            _ => OK.to_owned(),
         };
         // A limit on the whole request, not on one field: gateways and clients that read no GraphQL must see it.
         let retry_after = errors.iter().find_map(|error| {

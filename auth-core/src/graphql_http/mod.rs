@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Level};
 
 use self::media::Media;
 use self::params::Params;
@@ -21,8 +21,8 @@ use crate::error_code::ErrorCode;
 use crate::graphql::{Caller, Operation};
 use crate::http::{Answer, Failure, read_body};
 use crate::idempotency::IdempotencyKey;
-use crate::metrics::GONE;
-use crate::telemetry;
+use crate::metrics::{GONE, OK};
+use crate::telemetry::RequestTrace;
 
 /// Answers a request to `/graphql`, counts it, logs it and puts it into a span.
 pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
@@ -34,7 +34,7 @@ pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
     let shape = *media.as_ref().unwrap_or(&Media::Json);
     let answered = match media {
         Ok(_) => {
-            let span = record.span.clone();
+            let span = record.trace.span.clone();
             respond(app, head, body, &mut record.operation)
                 .instrument(span)
                 .await
@@ -60,7 +60,7 @@ pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
 /// that and the request is dropped.
 struct Record<'a> {
     app: &'a App,
-    span: Span,
+    trace: RequestTrace,
     operation: Operation,
     started: Instant,
     written: bool,
@@ -70,7 +70,7 @@ impl<'a> Record<'a> {
     fn begin(app: &'a App, head: &Parts) -> Self {
         Self {
             app,
-            span: telemetry::request_span(&head.headers),
+            trace: RequestTrace::begin(&head.headers),
             operation: Operation::Other,
             started: Instant::now(),
             written: false,
@@ -95,8 +95,14 @@ impl<'a> Record<'a> {
             .requests_total
             .with_label_values(&[operation, outcome])
             .inc();
-        telemetry::finish_request(
-            &self.span,
+        let log_level = if outcome == OK && !self.operation.is_mutation() {
+            // Nothing happened, and there are so many that the journal's limit would drop others' lines for them.
+            Level::DEBUG
+        } else {
+            Level::INFO
+        };
+        self.trace.finish(
+            log_level,
             &self.app.node,
             operation,
             outcome,
@@ -139,7 +145,7 @@ async fn respond(
         bearer,
         idempotency_key,
     };
-    Ok(match params.into_request(app.dev_mode) {
+    Ok(match params.into_request(&app.documents, app.dev_mode) {
         Ok((kind, selected, request)) => {
             *operation = selected;
             if by_get && kind != OperationType::Query {

@@ -1,11 +1,10 @@
 //! The parameters of a GraphQL request, by POST or GET.
 
-use async_graphql::parser::parse_query;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Pos, Request, ServerError, Variables};
 use serde::Deserialize;
 
-use crate::graphql::{Operation, check_brackets, select};
+use crate::graphql::{Documents, Operation, check_brackets, select};
 use crate::http::Failure;
 
 /// The parameters of a request; others are ignored, as the specification asks for.
@@ -65,11 +64,12 @@ impl Params {
     /// Parses the document and checks it against our bounds. A refusal here is a GraphQL error.
     pub(super) fn into_request(
         self,
+        documents: &Documents,
         introspection: bool,
     ) -> Result<(OperationType, Operation, Request), ServerError> {
         let refused = |refusal: &str| ServerError::new(refusal, None::<Pos>);
         check_brackets(&self.query).map_err(refused)?;
-        let document = parse_query(&self.query)?;
+        let document = documents.parse(&self.query)?;
         let (kind, operation) =
             select(&document, self.operation_name.as_deref(), introspection).map_err(refused)?;
         let variables = Variables::from_json(self.variables.unwrap_or_default().into());

@@ -4,13 +4,12 @@
 //! one key ring and goes with it: after a reload every token is checked anew. Whether its session has ended is not kept
 //! here; that is asked each time.
 
-use std::collections::HashMap;
-use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::{Claims, LEEWAY_SECONDS};
+use crate::recent::Recent;
 
 /// Tokens of one generation; two are kept, with a kilobyte for each token.
 const MOST: usize = 4096;
@@ -18,43 +17,24 @@ const MOST: usize = 4096;
 type Digest = [u8; 32];
 
 /// The tokens that were verified with one key ring.
-#[derive(Default)]
-pub(super) struct Verified(Mutex<Generations>);
+pub(super) struct Verified(Recent<Digest, Arc<Claims>>);
 
-/// What was not asked for while a whole generation came is forgotten.
-#[derive(Default)]
-struct Generations {
-    young: HashMap<Digest, Claims>,
-    old: HashMap<Digest, Claims>,
+impl Default for Verified {
+    fn default() -> Self {
+        Self(Recent::new(MOST))
+    }
 }
 
 impl Verified {
     /// The claims of a token that was verified before and has not expired at `now` (seconds since 1970).
-    pub(super) fn get(&self, token: &str, now: u64) -> Option<Claims> {
-        let key = key(token);
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(claims) = generations.young.get(&key) {
-            return claims.is_current(now).then(|| claims.clone());
-        }
-        let claims = generations.old.remove(&key)?;
-        let current = claims.is_current(now).then(|| claims.clone());
-        generations.keep(key, claims);
-        current
+    pub(super) fn get(&self, token: &str, now: u64) -> Option<Arc<Claims>> {
+        let claims = self.0.get(&key(token))?;
+        claims.is_current(now).then_some(claims)
     }
 
     /// Remembers a token that has just been verified.
-    pub(super) fn keep(&self, token: &str, claims: &Claims) {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        generations.keep(key(token), claims.clone());
-    }
-}
-
-impl Generations {
-    fn keep(&mut self, key: Digest, claims: Claims) {
-        if self.young.len() >= MOST {
-            self.old = mem::take(&mut self.young);
-        }
-        self.young.insert(key, claims);
+    pub(super) fn keep(&self, token: &str, claims: &Arc<Claims>) {
+        self.0.keep(key(token), Arc::clone(claims));
     }
 }
 
@@ -74,8 +54,8 @@ fn key(token: &str) -> Digest {
 mod tests {
     use super::*;
 
-    fn claims(exp: u64) -> Claims {
-        Claims {
+    fn claims(exp: u64) -> Arc<Claims> {
+        Arc::new(Claims {
             iss: String::new(),
             aud: String::new(),
             sub: String::new(),
@@ -85,7 +65,7 @@ mod tests {
             iat: 0,
             exp,
             jti: String::new(),
-        }
+        })
     }
 
     #[test]
@@ -103,16 +83,5 @@ mod tests {
         for other in ["A token", "a token ", "a toke", ""] {
             assert_eq!(verified.get(other, 0), None, "{other:?}");
         }
-    }
-
-    #[test]
-    fn no_more_than_two_generations_are_kept_and_of_these_what_was_asked_for_last() {
-        let verified = Verified::default();
-        for i in 0..10 * MOST {
-            verified.keep(&i.to_string(), &claims(i as u64));
-            assert!(verified.get("0", 0).is_some(), "asked for all the time");
-        }
-        let generations = verified.0.lock().unwrap();
-        assert!(generations.young.len() + generations.old.len() <= 2 * MOST + 1);
     }
 }

@@ -88,8 +88,12 @@ impl Process {
     }
 
     pub fn sign_up(&self, email: &str, headers: &[(&str, &str)]) -> Value {
-        let body =
-            json!({ "query": sign_up(), "variables": { "email": email, "password": PASSWORD } });
+        let variables = json!({ "email": email, "password": PASSWORD });
+        self.graphql(headers, &sign_up(), variables)
+    }
+
+    pub fn graphql(&self, headers: &[(&str, &str)], query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables });
         let mut request =
             ureq::post(format!("{}/graphql", self.url)).header("content-type", "application/json");
         for (name, value) in headers {

@@ -1,10 +1,11 @@
 //! Logs without secrets, and spans that join the caller's trace.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::node::{EMAIL, PASSWORD};
 use crate::process::{Process, wait_until};
@@ -94,24 +95,68 @@ fn spans_reach_zipkin_as_children_of_the_callers_span() {
     }
 }
 
-#[test]
-fn a_request_without_a_trace_starts_one() {
-    let process = Process::start(&[]);
-    process.sign_up(EMAIL, &[]);
-    wait_until("logged", || {
-        process.log.lock().unwrap().contains("\"request\"")
-    });
-    let log = process.log.lock().unwrap();
-    let line: Value = log
-        .lines()
+/// The lines of the requests to a node that has ended.
+fn requests(process: Process) -> Vec<Value> {
+    process.signal("-TERM");
+    let log = Arc::clone(&process.log);
+    assert_eq!(process.end(), 0);
+    let log = log.lock().unwrap();
+    log.lines()
         .map(|line| serde_json::from_str(line).unwrap())
-        .find(|line: &Value| line["message"] == "request")
-        .unwrap();
-    let trace_id = line["trace_id"].as_str().unwrap();
-    assert!(
-        trace_id.len() == 32 && trace_id.bytes().any(|byte| byte != b'0'),
-        "{trace_id}"
+        .filter(|line: &Value| line["message"] == "request")
+        .collect()
+}
+
+#[test]
+fn a_log_line_has_the_callers_trace_without_a_zipkin_too() {
+    let process = Process::start(&[]);
+    process.sign_up(
+        EMAIL,
+        &[("traceparent", &format!("00-{TRACE}-{PARENT}-01"))],
     );
+    assert_eq!(requests(process)[0]["trace_id"], TRACE);
+}
+
+#[test]
+fn requests_without_a_trace_start_one_each() {
+    let process = Process::start(&[]);
+    for email in ["ann@example.com", "bob@example.com"] {
+        process.sign_up(email, &[]);
+    }
+    let ids: HashSet<_> = requests(process)
+        .iter()
+        .map(|line| line["trace_id"].as_str().unwrap().to_owned())
+        .filter(|id| id.len() == 32 && id.bytes().any(|byte| byte != b'0'))
+        .collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+}
+
+#[test]
+fn what_only_reads_has_a_line_when_it_fails_or_when_one_debugs() {
+    for (level, expected) in [
+        ("info", &["signUp ok", "me unauthenticated"][..]),
+        (
+            "debug",
+            &["signUp ok", "me ok", "verifyToken ok", "me unauthenticated"],
+        ),
+    ] {
+        let process = Process::start(&[&format!("log.level={level}")]);
+        let answer = process.sign_up(EMAIL, &[]);
+        let token = answer["data"]["signUp"]["accessToken"].as_str().unwrap();
+        let bearer = format!("Bearer {token}");
+        let ask = |headers: &[_], query: &str| process.graphql(headers, query, json!({}));
+        ask(&[("authorization", &bearer)], "{ me { id } }");
+        ask(&[], "{ verifyToken(token: \"x\") { valid } }");
+        ask(&[], "{ me { id } }");
+        let lines: Vec<_> = requests(process)
+            .iter()
+            .map(|line| {
+                let of = |key: &str| line[key].as_str().unwrap().to_owned();
+                format!("{} {}", of("operation"), of("outcome"))
+            })
+            .collect();
+        assert_eq!(lines, expected, "{level}");
+    }
 }
 
 #[test]

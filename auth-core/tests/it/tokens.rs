@@ -111,7 +111,7 @@ fn a_token_says_what_was_signed() {
         FIXTURE
             .ring
             .verify(&signed(json!({}), json!({})))
-            .map(|claims| claims.sub),
+            .map(|claims| claims.sub.clone()),
         Ok("id".to_owned())
     );
 }
