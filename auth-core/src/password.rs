@@ -51,6 +51,14 @@ impl Password {
         self.0.contains('\0')
     }
 
+    fn matches(&self, hash: &PasswordHash) -> bool {
+        #[cfg(test)]
+        tests::count(hash);
+        Scrypt::new()
+            .verify_password(self.0.as_bytes(), hash)
+            .is_ok()
+    }
+
     /// The text, for those who judge it.
     pub(crate) fn text(&self) -> &str {
         &self.0
@@ -132,16 +140,11 @@ impl Hasher {
         {
             return Err(HashError::TooExpensive);
         }
-        let verify = |hash: &PasswordHash| {
-            Scrypt::new()
-                .verify_password(password.0.as_bytes(), hash)
-                .is_ok()
-        };
-        let right = verify(&hash);
+        let right = password.matches(&hash);
         if !right {
             for params in self.padding(log_n, r, p) {
                 let filler = unmatchable(params);
-                verify(&PasswordHash::new(&filler).map_err(|_| HashError::Malformed)?);
+                password.matches(&PasswordHash::new(&filler).map_err(|_| HashError::Malformed)?);
             }
         }
         Ok(right)
@@ -217,4 +220,41 @@ fn work(log_n: u32, r: u32, p: u32) -> u64 {
 pub fn memory(log_n: u32, r: u32) -> u64 {
     let n = 1u64.checked_shl(log_n).unwrap_or(u64::MAX);
     n.saturating_mul(u64::from(r)).saturating_mul(128)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        static WORK: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count(hash: &PasswordHash) {
+        let cost = |name| hash.params.get_decimal(name).unwrap();
+        WORK.set(WORK.get() + work(cost("ln"), cost("r"), cost("p")));
+    }
+
+    fn hasher(log_n: u8, p: u32) -> Hasher {
+        Hasher::new(Params::new(log_n, 8, p).unwrap())
+    }
+
+    #[test]
+    fn a_wrong_password_costs_the_same_however_cheap_its_hash_was() {
+        let (right, wrong) = ["right", "wrong"]
+            .map(|text| Password::new(text.to_owned()))
+            .into();
+        let now = hasher(8, 2);
+        for before in [hasher(2, 1), hasher(7, 1), hasher(7, 3), now] {
+            let stored = before.hash(&right).unwrap();
+            let cost = |password| {
+                WORK.set(0);
+                (now.verify(password, &stored).unwrap(), WORK.get())
+            };
+            assert_eq!(cost(&wrong), (false, work(8, 8, 2)), "{stored}");
+            assert!(cost(&right).0);
+        }
+    }
 }
