@@ -107,7 +107,8 @@ pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
     Ok(Telemetry(provider))
 }
 
-/// The trace of a GraphQL request: the caller's if it sent `traceparent` (W3C) or `b3` (one header), or a new one.
+/// The trace of a GraphQL request: the caller's if it sent `traceparent` (W3C), `b3` or
+/// `X-B3-TraceId` and its like, or a new one.
 pub struct RequestTrace {
     /// The server's span. Without a Zipkin there is none, as for all spans, and only log lines have the trace's id.
     pub span: Span,
@@ -186,10 +187,18 @@ fn caller(headers: &HeaderMap) -> Option<SpanContext> {
         TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
     let w3c = w3c.span().span_context().clone();
     if w3c.is_valid() {
-        Some(w3c)
-    } else {
-        b3(headers.get("b3")?.to_str().ok()?)
+        return Some(w3c);
     }
+    let header = |name| headers.get(name)?.to_str().ok();
+    if let Some(single) = header("b3") {
+        return b3(single);
+    }
+    let sampled = header("x-b3-sampled").unwrap_or("1");
+    b3(&format!(
+        "{}-{}-{sampled}",
+        header("x-b3-traceid")?,
+        header("x-b3-spanid")?
+    ))
 }
 
 /// `{trace id}-{span id}[-{sampled}[-{parent}]]`, <https://github.com/openzipkin/b3-propagation>.
@@ -199,7 +208,8 @@ fn b3(header: &str) -> Option<SpanContext> {
         TraceId::from_hex(parts.next().filter(|id| matches!(id.len(), 16 | 32))?).ok()?;
     let span_id = SpanId::from_hex(parts.next().filter(|id| id.len() == 16)?).ok()?;
     let flags = match parts.next() {
-        Some("0") => TraceFlags::default(),
+        // The word is from before there was a specification.
+        Some("0" | "false") => TraceFlags::default(),
         _ => TraceFlags::SAMPLED,
     };
     let context = SpanContext::new(trace_id, span_id, flags, true, TraceState::default());

@@ -46,13 +46,16 @@ fn mock_zipkin() -> (String, Arc<Mutex<Vec<Value>>>) {
 
 #[test]
 fn spans_reach_zipkin_as_children_of_the_callers_span() {
-    for header in [
-        ("traceparent", format!("00-{TRACE}-{PARENT}-01")),
-        ("b3", format!("{TRACE}-{PARENT}-1")),
+    let w3c = format!("00-{TRACE}-{PARENT}-01");
+    let b3 = format!("{TRACE}-{PARENT}-1");
+    for headers in [
+        &[("traceparent", w3c.as_str())][..],
+        &[("b3", b3.as_str())],
+        &[("x-b3-traceid", TRACE), ("x-b3-spanid", PARENT)],
     ] {
         let (url, spans) = mock_zipkin();
         let process = Process::start(&[&format!("tracing.zipkin_url={url}")]);
-        process.sign_up(EMAIL, &[(header.0, &header.1)]);
+        process.sign_up(EMAIL, headers);
         process.signal("-TERM");
         let log = Arc::clone(&process.log);
         assert_eq!(process.end(), 0);
@@ -68,8 +71,7 @@ fn spans_reach_zipkin_as_children_of_the_callers_span() {
         assert_eq!(
             (&request["traceId"], &request["parentId"]),
             (&TRACE.into(), &PARENT.into()),
-            "{}",
-            header.0
+            "{headers:?}"
         );
         assert_eq!(request["kind"], "SERVER");
         assert_eq!(request["localEndpoint"]["serviceName"], "auth-core");
@@ -157,6 +159,29 @@ fn what_only_reads_has_a_line_when_it_fails_or_when_one_debugs() {
             .collect();
         assert_eq!(lines, expected, "{level}");
     }
+}
+
+#[test]
+fn a_caller_who_does_not_sample_gets_no_span_but_its_trace_is_in_the_log() {
+    let (url, spans) = mock_zipkin();
+    let process = Process::start(&[&format!("tracing.zipkin_url={url}")]);
+    let w3c = format!("00-{TRACE}-{PARENT}-00");
+    let b3 = format!("{TRACE}-{PARENT}-0");
+    let multiple = |sampled| {
+        [
+            ("x-b3-traceid", TRACE),
+            ("x-b3-spanid", PARENT),
+            ("x-b3-sampled", sampled),
+        ]
+    };
+    process.sign_up("ann1@example.com", &[("traceparent", &w3c)]);
+    process.sign_up("ann2@example.com", &[("b3", &b3)]);
+    process.sign_up("ann3@example.com", &multiple("0"));
+    process.sign_up("ann4@example.com", &multiple("false"));
+    let requests = requests(process);
+    assert_eq!(requests.len(), 4);
+    assert!(requests.iter().all(|line| line["trace_id"] == TRACE));
+    assert_eq!(*spans.lock().unwrap(), Vec::<Value>::new());
 }
 
 #[test]
