@@ -38,7 +38,7 @@ struct Postgres {
 }
 
 enum Server {
-    /// Where a Docker engine answers. Compiled, but not run yet: none answered where this was written.
+    /// Where a Docker engine answers.
     Container(Runtime, Option<Box<ContainerAsync<GenericImage>>>),
     /// Else a server on a socket in a folder of its own.
     Private(TempDir, Option<Child>),
