@@ -5,6 +5,7 @@
 use async_graphql::ErrorExtensions;
 
 use crate::error_code::ErrorCode;
+use crate::telemetry::trace_id;
 
 /// A refusal or failure that a caller sees as a GraphQL error.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +83,12 @@ impl AuthError {
 impl ErrorExtensions for AuthError {
     fn extend(&self) -> async_graphql::Error {
         match self {
-            Self::Unavailable(cause) => tracing::warn!(%cause, "the database does not answer"),
-            Self::Internal(cause) => tracing::error!(%cause, "internal error"),
+            Self::Unavailable(cause) => {
+                tracing::warn!(trace_id = %trace_id(), %cause, "the database does not answer");
+            }
+            Self::Internal(cause) => {
+                tracing::error!(trace_id = %trace_id(), %cause, "internal error");
+            }
             _ => {}
         }
         async_graphql::Error::new(self.to_string()).extend_with(|_, extensions| {

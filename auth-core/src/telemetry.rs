@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::{
 };
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Span, info_span};
+use tracing::{Instrument, Level, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -112,7 +112,8 @@ pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
 pub struct RequestTrace {
     /// The server's span. Without a Zipkin there is none, as for all spans, and only log lines have the trace's id.
     pub span: Span,
-    caller: Option<SpanContext>,
+    /// Its id, never zero.
+    pub id: TraceId,
 }
 
 impl RequestTrace {
@@ -130,7 +131,20 @@ impl RequestTrace {
             // Fails only where spans are off.
             let _ = span.set_parent(Context::new().with_remote_span_context(caller.clone()));
         }
-        Self { span, caller }
+        let own = span.context().span().span_context().trace_id();
+        let id = [Some(own), caller.map(|caller| caller.trace_id())]
+            .into_iter()
+            .flatten()
+            .find(|id| *id != TraceId::INVALID)
+            .unwrap_or_else(|| RandomIdGenerator::default().new_trace_id());
+        Self { span, id }
+    }
+
+    /// Does a part of the request's work, whose log lines can tell [`trace_id`].
+    pub async fn follow<F: Future>(&self, work: F) -> F::Output {
+        TRACE_ID
+            .scope(self.id, work.instrument(self.span.clone()))
+            .await
     }
 
     /// Completes the span of a request and writes its log line, at `INFO` or `DEBUG`. It has no status if nobody waited
@@ -158,7 +172,7 @@ impl RequestTrace {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    trace_id = %self.id(),
+                    trace_id = %self.id,
                     node, operation, outcome, status, duration_ms, "request"
                 )
             };
@@ -169,17 +183,15 @@ impl RequestTrace {
             line!(debug);
         }
     }
+}
 
-    fn id(&self) -> TraceId {
-        let own = self.span.context().span().span_context().trace_id();
-        if own != TraceId::INVALID {
-            return own;
-        }
-        self.caller.as_ref().map_or_else(
-            || RandomIdGenerator::default().new_trace_id(),
-            SpanContext::trace_id,
-        )
-    }
+tokio::task_local! {
+    static TRACE_ID: TraceId;
+}
+
+/// The id of the trace that the running request belongs to, for its log lines; zero outside of requests.
+pub fn trace_id() -> TraceId {
+    TRACE_ID.try_get().unwrap_or(TraceId::INVALID)
 }
 
 fn caller(headers: &HeaderMap) -> Option<SpanContext> {

@@ -19,6 +19,7 @@ use crate::idempotency::IdempotencyKey;
 use crate::password::Password;
 use crate::password_policy::PasswordPolicy;
 use crate::store::{Account, Store, StoreError};
+use crate::telemetry::trace_id;
 use crate::tokens::{Claims, Keys};
 use crate::users::Role;
 
@@ -132,7 +133,7 @@ impl Accounts {
         if permit.is_outdated(&account.password_hash)
             && let Err(error) = self.hash_again(&account, &permit, &password).await
         {
-            tracing::warn!(%error, "a password could not be hashed again; its next log-in will try");
+            tracing::warn!(trace_id = %trace_id(), %error, "a password could not be hashed again; its next log-in will try");
         }
         drop(permit);
         self.begin(account, key).await

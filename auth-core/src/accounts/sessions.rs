@@ -10,6 +10,7 @@ use crate::idempotency::IdempotencyKey;
 use crate::metrics::TokenRefusal;
 use crate::refresh_token::RefreshToken;
 use crate::store::{Account, StoredSession};
+use crate::telemetry::trace_id;
 use crate::tokens::{Claims, TokenError};
 
 /// A session that is not stored yet.
@@ -50,6 +51,7 @@ impl Accounts {
             return Ok(first);
         }
         tracing::warn!(
+            trace_id = %trace_id(),
             account = stored.account_id,
             "an old refresh token was used: its session is ended"
         );

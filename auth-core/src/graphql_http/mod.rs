@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use tracing::{Instrument, Level};
+use tracing::Level;
 
 use self::media::Media;
 use self::params::Params;
@@ -34,10 +34,10 @@ pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
     let shape = *media.as_ref().unwrap_or(&Media::Json);
     let answered = match media {
         Ok(_) => {
-            let span = record.trace.span.clone();
-            respond(app, head, body, &mut record.operation)
-                .instrument(span)
-                .await
+            let Record {
+                trace, operation, ..
+            } = &mut record;
+            trace.follow(respond(app, head, body, operation)).await
         }
         Err(failure) => Err(failure),
     };

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::node::{EMAIL, PASSWORD};
+use crate::database;
+use crate::node::{EMAIL, PASSWORD, code, log_in};
 use crate::process::{Process, wait_until};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -97,16 +98,70 @@ fn spans_reach_zipkin_as_children_of_the_callers_span() {
     }
 }
 
-/// The lines of the requests to a node that has ended.
-fn requests(process: Process) -> Vec<Value> {
+/// What a node said that has ended.
+fn lines(process: Process) -> Vec<Value> {
     process.signal("-TERM");
     let log = Arc::clone(&process.log);
     assert_eq!(process.end(), 0);
     let log = log.lock().unwrap();
     log.lines()
         .map(|line| serde_json::from_str(line).unwrap())
-        .filter(|line: &Value| line["message"] == "request")
         .collect()
+}
+
+/// Of that, the lines of requests.
+fn requests(process: Process) -> Vec<Value> {
+    let mut lines = lines(process);
+    lines.retain(|line| line["message"] == "request");
+    lines
+}
+
+#[test]
+fn the_line_of_a_request_has_what_the_reference_says() {
+    let process = Process::start(&[]);
+    process.sign_up(
+        EMAIL,
+        &[("traceparent", &format!("00-{TRACE}-{PARENT}-01"))],
+    );
+    let line = requests(process).remove(0);
+    let page = std::fs::read_to_string("../docs/reference/logs.md").unwrap();
+    for field in line.as_object().unwrap().keys() {
+        assert!(page.contains(&format!("| `{field}` |")), "{field}");
+    }
+    insta::assert_json_snapshot!(line, { ".timestamp" => "[time]", ".duration_ms" => "[ms]" });
+}
+
+#[test]
+fn what_goes_wrong_in_a_request_is_logged_with_its_trace() {
+    let process = Process::start(&[]);
+    let header = format!("00-{TRACE}-{PARENT}-01");
+    let traced = [("traceparent", header.as_str())];
+    let session = process.sign_up(EMAIL, &[])["data"]["signUp"].take();
+    let refresh = "mutation($token: String!) { refresh(refreshToken: $token) { message } }";
+    for _ in 0..2 {
+        process.graphql(
+            &traced,
+            refresh,
+            json!({ "token": session["refreshToken"] }),
+        );
+    }
+    let url = format!("sqlite:{}", process.dir.path().join("auth.db").display());
+    database::run(&url, "UPDATE accounts SET password_hash = 'broken'").unwrap();
+    let variables = json!({ "email": EMAIL, "password": PASSWORD });
+    let answer = process.graphql(&traced, &log_in(), variables);
+    assert_eq!(code(&answer), "INTERNAL");
+
+    let lines = lines(process);
+    for message in [
+        "an old refresh token was used: its session is ended",
+        "internal error",
+    ] {
+        let line = lines
+            .iter()
+            .find(|line| line["message"] == message)
+            .expect(message);
+        assert_eq!(line["trace_id"], TRACE, "{line}");
+    }
 }
 
 #[test]
