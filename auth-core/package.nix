@@ -4,6 +4,7 @@ callPackage ../nix/workspace-crate.nix { } {
   files = [
     ../docs/dependencies.md
     ../docs/reference/errors.md
+    ../docs/reference/logs.md
     ../docs/reference/metrics.md
     ../docs/reference/passwords.md
     ../docs/reference/tokens.md
