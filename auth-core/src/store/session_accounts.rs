@@ -112,11 +112,46 @@ impl Asked {
     /// Those whose turn it is. If there are none, the next who asks finds a new attendant.
     fn take(&self) -> Option<Vec<Question>> {
         let mut queue = self.queue();
+        // Else a database that is away would leave behind whoever gave up on it.
+        queue
+            .waiting
+            .retain(|question| !question.answer.is_closed());
         if queue.waiting.is_empty() {
             queue.attendant = Weak::new();
             return None;
         }
         let turn = queue.waiting.len().min(MOST);
         Some(queue.waiting.drain(..turn).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_gone_away_is_forgotten_and_the_others_get_their_turn_in_order() {
+        let asked = Asked::default();
+        let answers: Vec<_> = (0..100)
+            .map(|i| {
+                let (answer, answered) = oneshot::channel();
+                asked.queue().waiting.push(Question {
+                    session: i.to_string(),
+                    answer,
+                });
+                (i % 2 == 0).then_some(answered)
+            })
+            .collect();
+        let turn = || -> Option<Vec<_>> {
+            let turn = asked.take()?;
+            Some(turn.into_iter().map(|question| question.session).collect())
+        };
+        let even = |range: std::ops::Range<usize>| -> Vec<_> {
+            range.map(|i| (2 * i).to_string()).collect()
+        };
+        assert_eq!(turn(), Some(even(0..MOST)));
+        assert_eq!(turn(), Some(even(MOST..50)));
+        assert_eq!(turn(), None);
+        drop(answers);
     }
 }

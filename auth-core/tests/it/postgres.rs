@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use auth_core::config::Database;
 use auth_core::store::Source;
+use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use testcontainers::core::IntoContainerPort;
@@ -220,14 +221,24 @@ fn all_behaviour_is_the_same_on_postgresql() {
 fn a_postgresql_that_goes_away_and_comes_back_costs_no_restart() {
     let mut postgres = Postgres::start();
     let node = Node::start_with(|config| config.database.url.clone_from(&postgres.url));
-    node.sign_up(EMAIL, PASSWORD);
+    let token = node.sign_up(EMAIL, PASSWORD)["data"]["signUp"]["accessToken"].clone();
+    let bearer = format!("Bearer {}", token.as_str().unwrap());
+    let me = || node.graphql(&[("authorization", &bearer)], "{ me { email } }", json!({}));
+    assert_eq!(me()["data"]["me"]["email"], EMAIL);
     postgres.down();
     assert_eq!(code(&node.log_in(EMAIL, PASSWORD)), "UNAVAILABLE");
+    // More than one query takes.
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| assert_eq!(code(&me()), "UNAVAILABLE"));
+        }
+    });
     assert_ne!(node.get("/readyz").status, 200);
     assert_eq!(node.get("/healthz").status, 200);
     postgres.up();
     node.wait_until("ready again", || node.get("/readyz").status == 200);
     assert!(node.log_in(EMAIL, PASSWORD)["data"]["logIn"].is_object());
+    assert_eq!(me()["data"]["me"]["email"], EMAIL);
 }
 
 #[test]
