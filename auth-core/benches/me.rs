@@ -60,7 +60,7 @@ fn main() {
         );
     };
     compare("me", Some(0.8), &node.address);
-    compare("me: hyper and async-graphql alone", None, &with_graphql);
+    compare("graphql_alone", None, &with_graphql);
     criterion.final_summary();
     println!("{}", node.footprint());
 }
