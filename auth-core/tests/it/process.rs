@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ pub struct Process {
     pub url: String,
     pub log: Arc<Mutex<String>>,
     child: Child,
+    reader: Option<JoinHandle<()>>,
     pub dir: TempDir,
 }
 
@@ -63,7 +65,7 @@ impl Process {
             .as_str()
             .unwrap()
             .to_owned();
-        std::thread::spawn({
+        let reader = std::thread::spawn({
             let log = Arc::clone(&log);
             move || {
                 for line in lines.map_while(Result::ok) {
@@ -75,6 +77,7 @@ impl Process {
             url: format!("http://{address}"),
             log,
             child,
+            reader: Some(reader),
             dir,
         }
     }
@@ -124,7 +127,7 @@ impl Process {
         );
     }
 
-    /// Waits for the end and returns the exit code.
+    /// Waits for the end and the last line of the log, and returns the exit code.
     pub fn end(mut self) -> i32 {
         let mut code = None;
         wait_until("ended", || {
@@ -135,6 +138,7 @@ impl Process {
                 .map(|status| status.code().unwrap());
             code.is_some()
         });
+        self.reader.take().unwrap().join().unwrap();
         code.unwrap()
     }
 }
