@@ -19,7 +19,7 @@ pub mod keys;
 pub mod metrics;
 pub mod password;
 pub mod password_policy;
-pub mod recent;
+mod recent;
 pub mod refresh_token;
 pub mod server;
 pub mod store;

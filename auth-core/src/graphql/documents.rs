@@ -5,11 +5,11 @@ use async_graphql::parser::{self, parse_query};
 
 use crate::recent::Recent;
 
-/// Longest text whose document is kept, in bytes. As a document it takes some thirty times as much.
-const LONGEST: usize = 1024;
+/// Longest text whose document is kept, in bytes. As a document it takes a hundred times as much, if it is all fields.
+const LONGEST: usize = 512;
 
-/// Documents of one generation; two are kept.
-const MOST: usize = 64;
+/// Documents of one generation; two are kept, so 4 MiB is the most that strangers can fill.
+const MOST: usize = 32;
 
 /// Parses documents, and remembers some.
 pub struct Documents(Recent<String, ExecutableDocument>);

@@ -1,5 +1,7 @@
 //! Memory: no more than the hashes that run need, and back when they have ended.
 
+use serde_json::json;
+
 use crate::process::{Process, wait_until};
 
 const MIB: u64 = 1 << 20;
@@ -20,6 +22,12 @@ fn a_wave_of_hashes_takes_no_more_memory_than_promised_and_gives_it_back() {
         &format!("password.concurrent_hashes={HASHES}"),
         "password.queue_seconds=60",
     ]);
+    // Documents that a node remembers, the largest there can be.
+    for i in 0..200 {
+        let head = format!("query q{i} {{ ");
+        let fields = "a ".repeat((510 - head.len()) / 2);
+        process.graphql(&[], &format!("{head}{fields}}}"), json!({}));
+    }
     std::thread::scope(|scope| {
         for i in 0..40 {
             let process = &process;
