@@ -5,7 +5,7 @@
 use async_graphql::ErrorExtensions;
 
 use crate::error_code::ErrorCode;
-use crate::telemetry::trace_id;
+use crate::request_trace::trace_id;
 
 /// A refusal or failure that a caller sees as a GraphQL error.
 #[derive(Debug, thiserror::Error)]

@@ -21,6 +21,7 @@ pub mod password;
 pub mod password_policy;
 mod recent;
 pub mod refresh_token;
+pub mod request_trace;
 pub mod server;
 pub mod store;
 pub mod systemd;

@@ -18,8 +18,8 @@ use crate::hash_pool::{HashPermit, HashPool};
 use crate::idempotency::IdempotencyKey;
 use crate::password::Password;
 use crate::password_policy::PasswordPolicy;
+use crate::request_trace::trace_id;
 use crate::store::{Account, Store, StoreError};
-use crate::telemetry::trace_id;
 use crate::tokens::{Claims, Keys};
 use crate::users::Role;
 

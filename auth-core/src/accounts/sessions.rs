@@ -9,8 +9,8 @@ use crate::error::AuthError;
 use crate::idempotency::IdempotencyKey;
 use crate::metrics::TokenRefusal;
 use crate::refresh_token::RefreshToken;
+use crate::request_trace::trace_id;
 use crate::store::{Account, StoredSession};
-use crate::telemetry::trace_id;
 use crate::tokens::{Claims, TokenError};
 
 /// A session that is not stored yet.

@@ -22,7 +22,7 @@ use crate::graphql::{Caller, Operation};
 use crate::http::{Answer, Failure, read_body};
 use crate::idempotency::IdempotencyKey;
 use crate::metrics::{GONE, OK};
-use crate::telemetry::RequestTrace;
+use crate::request_trace::RequestTrace;
 
 /// Answers a request to `/graphql`, counts it, logs it and puts it into a span.
 pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {

@@ -23,7 +23,7 @@ fn a_wave_of_hashes_takes_no_more_memory_than_promised_and_gives_it_back() {
         "password.queue_seconds=60",
     ]);
     // Documents that a node remembers, the largest there can be.
-    for i in 0..200 {
+    for i in 0..1000 {
         let head = format!("query q{i} {{ ");
         let fields = "a ".repeat((510 - head.len()) / 2);
         process.graphql(&[], &format!("{head}{fields}}}"), json!({}));
