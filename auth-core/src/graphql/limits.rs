@@ -11,7 +11,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Positioned};
 
-use super::Operation;
+use crate::operation::Operation;
 
 const MAX_BRACKETS: usize = 256;
 const MAX_DEPTH: usize = 8;

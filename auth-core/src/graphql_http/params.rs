@@ -4,8 +4,9 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Pos, Request, ServerError, Variables};
 use serde::Deserialize;
 
-use crate::graphql::{Documents, Operation, check_brackets, select};
+use crate::graphql::{Documents, check_brackets, select};
 use crate::http::Failure;
+use crate::operation::Operation;
 
 /// The parameters of a request; others are ignored, as the specification asks for.
 #[derive(Deserialize)]
