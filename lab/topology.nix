@@ -54,7 +54,6 @@ let
       statsListen = "${address.gateway}:8404";
       certificate = "${directory}/keys/gateway.pem";
       nodes = runningNodes;
-      limits = import (render + "/default-limits.nix");
       extraGlobal = [ "stats socket ${own "gateway"}/admin.sock mode 600 level admin" ];
     };
     # HAProxy takes a node for healthy until its first check has failed: it had better not begin before them.

@@ -68,7 +68,7 @@ let
         touch $out
       '';
 
-  defaultLimits = import ./render/default-limits.nix;
+  defaults = import ./render/gateway-defaults.nix;
 
   limit =
     what: default:
@@ -153,8 +153,9 @@ in
     };
 
     limits = {
-      requests = limit "Requests" defaultLimits.requests;
-      failedLogIns = limit "Log-ins that fail" defaultLimits.failedLogIns;
+      requests = limit "Requests" defaults.limits.requests;
+      hashes = limit "Requests that may cost a password hash, whatever comes of them (sign-ups, log-ins, changes of password, deletions of accounts)," defaults.limits.hashes;
+      failedLogIns = limit "Log-ins that fail" defaults.limits.failedLogIns;
     };
   };
 

@@ -1,6 +1,9 @@
 # The gateway: HAProxy terminates TLS and spreads requests over the auth-core nodes.
 #
 # Settings in, the text of haproxy.cfg out. Written for HAProxy 2.6 and checked on 3.x: no keyword that only one of them knows.
+let
+  defaults = import ./gateway-defaults.nix;
+in
 {
   # "ADDRESS:PORT" on which clients reach the gateway over TLS.
   listen,
@@ -24,12 +27,17 @@
   acmeChallenge ? null,
   # How long browsers shall insist on HTTPS (RFC 6797), in seconds; 0 says nothing of it.
   hstsSeconds ? 0,
-  # What one client address may do before it is told to wait: { requests, failedLogIns }, each { count; seconds; } or null.
-  limits ? { },
+  # What one client address may do before it is told to wait: { requests, hashes, failedLogIns }, each { count; seconds; } or null.
+  limits ? defaults.limits,
 }:
 let
-  requestLimit = limits.requests or null;
-  logInLimit = limits.failedLogIns or null;
+  # Each computes a hash before its outcome is known.
+  hashingMutations = [
+    "signUp"
+    "logIn"
+    "changePassword"
+    "deleteAccount"
+  ];
   optionals = condition: list: if condition then list else [ ];
 
   lines = builtins.concatStringsSep "\n";
@@ -43,54 +51,12 @@ let
     }:
     "server ${name} ${address} weight ${toString weight}";
 
-  # An error in the shape of the API's, as a HAProxy string.
-  graphqlError =
-    code: message:
-    "'"
-    + builtins.toJSON {
-      errors = [
-        {
-          inherit message;
-          extensions = { inherit code; };
-        }
-      ];
-    }
-    + "'";
+  jsonError = import ./haproxy/json-error.nix;
   ownError =
     { status, code, message, headers ? "" }:
-    "http-error status ${toString status} content-type application/json string ${graphqlError code message}${headers}";
+    "http-error status ${toString status} content-type application/json string ${jsonError code message}${headers}";
 
-  # Counted by address, and by /64 network where addresses are free. Refused requests count, so whoever goes on stays out.
-  limited = requestLimit != null || logInLimit != null;
-  tooMany =
-    limit: message: condition:
-    "http-request return status 429 hdr retry-after ${toString limit.seconds} content-type application/json string "
-    + "${graphqlError "RATE_LIMITED" "${message} Try again in ${toString limit.seconds} seconds."} if ${condition} gt ${toString limit.count} }";
-  limitRules =
-    optionals limited [ "http-request track-sc0 src,ipmask(32,64) table clients" ]
-    ++ optionals (requestLimit != null) [
-      (tooMany requestLimit "Too many requests from your address." "{ sc_http_req_rate(0)")
-    ]
-    ++ optionals (logInLimit != null) [
-      (tooMany (logInLimit // { count = logInLimit.count - 1; })
-        "Too many log-ins from your address have failed."
-        "{ path /graphql } { sc_gpc0_rate(0)"
-      )
-      "http-response sc-inc-gpc0(0) if { res.hdr(x-auth-outcome) -m str login-failed }"
-    ];
-  seconds = limit: if limit == null then 0 else limit.seconds;
-  longest = a: b: if a > b then a else b;
-  clientTable = optionals limited [
-    ""
-    "backend clients"
-    (
-      "  stick-table type ipv6 size 100k expire ${toString (2 * longest (seconds requestLimit) (seconds logInLimit))}s store "
-      + builtins.concatStringsSep "," (
-        optionals (requestLimit != null) [ "http_req_rate(${toString requestLimit.seconds}s)" ]
-        ++ optionals (logInLimit != null) [ "gpc0_rate(${toString logInLimit.seconds}s)" ]
-      )
-    )
-  ];
+  limiting = import ./haproxy/limits.nix limits;
 
   plain = optionals (listenPlain != null) (
     [
@@ -212,10 +178,8 @@ in
     optionals (hstsSeconds > 0) [
       "http-after-response set-header strict-transport-security max-age=${toString hstsSeconds}"
     ]
-    ++ limitRules
+    ++ limiting.countRequests
   )}
-    # For the counters above alone.
-    http-response del-header x-auth-outcome
 
     # What a client says about its own address is not believed.
     http-request del-header forwarded
@@ -224,7 +188,20 @@ in
 
     # Only the public interface passes: a node's metrics and health stay inside.
     acl public_path path /graphql /.well-known/jwks.json
-    http-request return status 404 content-type application/json string ${graphqlError "NOT_FOUND" "No such path: the API is at /graphql."} unless public_path
+    http-request return status 404 content-type application/json string ${jsonError "NOT_FOUND" "No such path: the API is at /graphql."} unless public_path
+
+    # What may change something, and what may cost a hash. Nothing that does can do without these words; `\u` might hide them, and
+    # so might a body that is not whole in the buffer.
+    http-request set-var(txn.body_length) req.body_len
+    acl whole_body req.hdr(content-length),sub(txn.body_length) -m int 0
+    http-request set-var(txn.may_change) bool(true) if METH_POST !whole_body
+    http-request set-var(txn.may_change) bool(true) if METH_POST { req.body -m sub mutation '\u' }
+    http-request set-var(txn.may_hash) bool(true) if METH_POST !whole_body
+    http-request set-var(txn.may_hash) bool(true) if METH_POST { req.body -m sub ${builtins.concatStringsSep " " hashingMutations} '\u' }
+  ${indented limiting.countHashes}
+    # For the counters alone.
+    http-response del-header x-auth-outcome
+    http-response del-header x-auth-hashes
 
     default_backend auth-core
 
@@ -236,17 +213,16 @@ in
 
     # What never reached a node is tried on another. What may have been executed, because a node broke off or hangs, is
     # repeated only where that is harmless:
-    # whatever carries an Idempotency-Key, which the nodes honour, and queries. A mutation cannot do without that word; `\u`
-    # might hide it.
+    # whatever carries an Idempotency-Key, which the nodes honour, and queries.
     option redispatch 1
     retries 3
     retry-on conn-failure empty-response response-timeout
-    http-request disable-l7-retry if METH_POST !{ req.hdr(idempotency-key) -m found } { req.body -m sub mutation '\u' }
+    http-request disable-l7-retry if { var(txn.may_change) -m bool } !{ req.hdr(idempotency-key) -m found }
 
     http-response set-header x-served-by %s
     default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2
   ${indented (map server nodes)}
-  ${lines (clientTable ++ plain)}
+  ${lines (limiting.table ++ plain)}
 
   frontend stats
     bind ${statsListen}

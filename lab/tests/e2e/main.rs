@@ -7,6 +7,7 @@ mod failover;
 mod graphql_over_http;
 mod limits;
 mod monitoring;
+mod raw;
 mod secrets;
 mod sign_up_and_log_in;
 mod support;

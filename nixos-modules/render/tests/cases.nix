@@ -69,6 +69,10 @@ in
           count = 100;
           seconds = 10;
         };
+        hashes = {
+          count = 50;
+          seconds = 30;
+        };
         failedLogIns = {
           count = 5;
           seconds = 60;
