@@ -16,4 +16,25 @@
       seconds = 60;
     };
   };
+
+  # How many connections are held open at each place; all fit into what the next one takes.
+  connections = {
+    # By all clients at once. More wait until one ends.
+    clients = 4000;
+    # By one client address; more are refused. Browsers open six to a host, or one for all with HTTP/2.
+    perAddress = 100;
+    # By clients that came to port 80, and by statistics and metrics.
+    redirected = 500;
+    inside = 100;
+    # Requests under way to one node, by one gateway; more wait this long for their turn. A node accepts a thousand connections
+    # (its max_connections): those of three gateways, kept idle ones included, and of health checks and monitors.
+    perNode = 250;
+    idlePerNode = 50;
+    queueSeconds = 5;
+  };
+
+  # Every browser since 2017 speaks it; "modern" leaves TLS 1.2 out.
+  tlsProfile = "intermediate";
+  # Two years, as Mozilla's guidelines have it.
+  hstsSeconds = 63072000;
 }

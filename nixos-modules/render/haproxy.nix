@@ -17,16 +17,20 @@ in
   log ? "stdout format raw local0",
   # Lines added to the `global` section, such as the admin socket's.
   extraGlobal ? [ ],
-  # Connections held open at once, over all clients.
-  maxConnections ? 4000,
+  # The names and addresses under which clients know the gateway; requests for others are refused. Their port is not looked at.
+  hosts,
+  # How many connections are held open: described with the defaults.
+  connections ? defaults.connections,
   # How long a node may take for an answer. After that another is asked, or the client is told.
   answerSeconds ? 30,
   # "ADDRESS:PORT" that answers plain HTTP with the way to HTTPS; null for none.
   listenPlain ? null,
   # "ADDRESS:PORT" of an ACME client that proves over plain HTTP that the domain is ours; null for none.
   acmeChallenge ? null,
+  # Which of Mozilla's profiles of TLS: "intermediate" or "modern".
+  tlsProfile ? defaults.tlsProfile,
   # How long browsers shall insist on HTTPS (RFC 6797), in seconds; 0 says nothing of it.
-  hstsSeconds ? 0,
+  hstsSeconds ? defaults.hstsSeconds,
   # What one client address may do before it is told to wait: { requests, hashes, failedLogIns }, each { count; seconds; } or null.
   limits ? defaults.limits,
 }:
@@ -51,18 +55,38 @@ let
     }:
     "server ${name} ${address} weight ${toString weight}";
 
-  jsonError = import ./haproxy/json-error.nix;
-  ownError =
-    { status, code, message, headers ? "" }:
-    "http-error status ${toString status} content-type application/json string ${jsonError code message}${headers}";
-
+  errors = import ./haproxy/errors.nix;
+  logging = import ./haproxy/log.nix;
   limiting = import ./haproxy/limits.nix limits;
+
+  # Refused before TLS, which would cost both sides much more.
+  fewConnections = [
+    "tcp-request connection track-sc1 src,ipmask(32,64) table connections"
+    "tcp-request connection reject if { sc_conn_cur(1) gt ${toString connections.perAddress} }"
+  ];
+  connectionTable = [
+    ""
+    "backend connections"
+    "  stick-table type ipv6 size 100k expire 60s store conn_cur"
+  ];
+
+  # The whole of what the client says is compared, so nothing is left in it on which we and a node might disagree.
+  ownHosts = [
+    "acl own_host req.fhdr(host) -m reg -i '^(${builtins.concatStringsSep "|" (map escaped hosts)})(:[0-9]+)?$'"
+    "${errors.refuse 421 {
+      code = "MISDIRECTED_REQUEST";
+      message = "This host is not served here.";
+    }} unless own_host { req.fhdr_cnt(host) eq 1 }"
+  ];
+  escaped = builtins.replaceStrings [ "." "[" "]" ] [ "\\." "\\[" "\\]" ];
 
   plain = optionals (listenPlain != null) (
     [
       ""
       "frontend plain"
       "  bind ${listenPlain}"
+      "  maxconn ${toString connections.redirected}"
+      (indented (fewConnections ++ logging.keep ++ ownHosts))
     ]
     ++ optionals (acmeChallenge != null) [
       "  acl acme_challenge path_beg /.well-known/acme-challenge/"
@@ -78,84 +102,33 @@ let
       "  server acme ${acmeChallenge}"
     ]
   );
-
-  ownErrors = [
-    {
-      status = 400;
-      code = "BAD_REQUEST";
-      message = "This is not a valid HTTP request.";
-    }
-    {
-      status = 408;
-      code = "REQUEST_TIMEOUT";
-      message = "The request did not arrive in time.";
-    }
-    {
-      status = 500;
-      code = "INTERNAL";
-      message = "The gateway failed on this request.";
-    }
-    {
-      status = 502;
-      code = "UNAVAILABLE";
-      message = "The node broke off before it had answered. Whether the request was carried out is not known.";
-    }
-    {
-      status = 503;
-      code = "UNAVAILABLE";
-      message = "No node can answer at the moment. Try again shortly.";
-      headers = " hdr retry-after 1";
-    }
-    {
-      status = 504;
-      code = "UNAVAILABLE";
-      message = "The node did not answer in time. Whether the request was carried out is not known.";
-    }
-  ];
-
-  # One JSON object a line. The path is logged without its query, which can carry a token.
-  logFormat =
-    "{"
-    + builtins.concatStringsSep "," [
-      ''"time":"%tr"''
-      ''"trace_id":"%[var(txn.trace_id)]"''
-      ''"client":"%ci"''
-      ''"method":"%[var(txn.method),json(utf8s)]"''
-      ''"path":"%[var(txn.path),json(utf8s)]"''
-      ''"status":%ST''
-      ''"node":"%s"''
-      ''"milliseconds":%Ta''
-      ''"retries":"%rc"''
-      ''"end":"%tsc"''
-    ]
-    + "}";
-  quoted = text: ''"${builtins.replaceStrings [ ''"'' ] [ ''\"'' ] text}"'';
 in
 ''
   # Rendered by nixos-modules/render/haproxy.nix: change it there.
   global
     log ${log}
-    maxconn ${toString maxConnections}
-    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
-  ${indented extraGlobal}
+    maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
+  ${indented (import ./haproxy/tls.nix tlsProfile ++ extraGlobal)}
 
   defaults
     mode http
     log global
     option dontlognull
     timeout connect 2s
-    timeout client 30s
+    # For handshakes, too, which have a timeout of their own since 3.0 alone.
+    timeout client 10s
     timeout server ${toString answerSeconds}s
     timeout http-request 10s
-    timeout http-keep-alive 30s
-    timeout queue 10s
+    timeout queue ${toString connections.queueSeconds}s
     timeout check 2s
-    # The gateway's own errors have the shape of the API's.
-  ${indented (map ownError ownErrors)}
+  ${indented logging.formats}
 
   frontend gateway
     bind ${listen} ssl crt ${certificate} alpn h2,http/1.1
-    log-format ${quoted logFormat}
+    maxconn ${toString connections.clients}
+  ${indented fewConnections}
+    # Here rather than in `defaults`, where HAProxy 3.0.0 frees them twice.
+  ${indented errors.own}
 
     # Only a whole request is answered or passed on: an error that comes before its end reaches HTTP/2 clients as a broken stream.
     option http-buffer-request
@@ -167,18 +140,25 @@ in
     # Every request gets a trace id here, whatever the client sent: the edge is where a trace begins.
     http-request set-var(txn.trace_id) uuid,regsub(-,,g)
     http-request set-var(txn.span_id) uuid,regsub(-,,g),bytes(0,16)
-    http-request set-var(txn.method) method
-    http-request set-var(txn.path) path
     http-request del-header b3
     http-request del-header x-b3- -m beg
     http-request del-header tracestate
     http-request set-header traceparent "00-%[var(txn.trace_id)]-%[var(txn.span_id)]-01"
-    http-after-response set-header x-trace-id %[var(txn.trace_id)]
+    http-after-response set-header x-trace-id %[var(txn.trace_id)] if { var(txn.trace_id) -m found }
   ${indented (
     optionals (hstsSeconds > 0) [
       "http-after-response set-header strict-transport-security max-age=${toString hstsSeconds}"
     ]
+    ++ logging.keep
     ++ limiting.countRequests
+    ++ ownHosts
+    ++ [
+      # A node takes a hundred, some of which are ours, and says nothing when it refuses more.
+      "${errors.refuse 431 {
+        code = "BAD_REQUEST";
+        message = "The headers are too many.";
+      }} if { req.fhdr_cnt gt 64 }"
+    ]
   )}
 
     # What a client says about its own address is not believed.
@@ -188,7 +168,10 @@ in
 
     # Only the public interface passes: a node's metrics and health stay inside.
     acl public_path path /graphql /.well-known/jwks.json
-    http-request return status 404 content-type application/json string ${jsonError "NOT_FOUND" "No such path: the API is at /graphql."} unless public_path
+    ${errors.refuse 404 {
+      code = "NOT_FOUND";
+      message = "No such path: the API is at /graphql.";
+    }} unless public_path
 
     # What may change something, and what may cost a hash. Nothing that does can do without these words; `\u` might hide them, and
     # so might a body that is not whole in the buffer.
@@ -220,12 +203,13 @@ in
     http-request disable-l7-retry if { var(txn.may_change) -m bool } !{ req.hdr(idempotency-key) -m found }
 
     http-response set-header x-served-by %s
-    default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2
+    default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2 maxconn ${toString connections.perNode} pool-max-conn ${toString connections.idlePerNode}
   ${indented (map server nodes)}
-  ${lines (limiting.table ++ plain)}
+  ${lines (limiting.table ++ connectionTable ++ plain)}
 
   frontend stats
     bind ${statsListen}
+    option dontlog-normal
     http-request use-service prometheus-exporter if { path /metrics }
     stats enable
     stats uri /stats

@@ -29,10 +29,7 @@ pub async fn connect(stack: &TestStack, client: u8) -> std::io::Result<TcpStream
 }
 
 /// The same, with TLS that speaks HTTP/1.1.
-pub async fn connect_tls(
-    stack: &TestStack,
-    client: u8,
-) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn connect_tls(stack: &TestStack, client: u8) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_file(stack.stack.ca()).expect("the CA can be read");
     roots.add(ca).expect("a CA");

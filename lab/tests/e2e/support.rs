@@ -52,15 +52,27 @@ pub async fn start_with(
     parts: &[&str],
     scrypt: Option<ScryptCost>,
 ) -> TestStack {
+    start_changed(topology, parts, scrypt, |_| ()).await
+}
+
+/// The same, with what `change` does to the setup.
+pub async fn start_changed(
+    topology: TopologyName,
+    parts: &[&str],
+    scrypt: Option<ScryptCost>,
+    change: impl FnOnce(&mut Setup),
+) -> TestStack {
     let directory = TempDir::with_prefix("authstack-test-").expect("a temporary directory");
     let (tell, events) = unbounded_channel();
-    let setup = Setup {
+    let mut setup = Setup {
         topology,
         directory: directory.path().to_owned(),
         network: Network::for_a_test().expect("a free network"),
+        tls_profile: None,
         scrypt,
         parts: (!parts.is_empty()).then(|| parts.iter().map(|part| (*part).to_owned()).collect()),
     };
+    change(&mut setup);
     let stack = Stack::prepare(setup, tell)
         .await
         .expect("the stack can be prepared");

@@ -3,7 +3,7 @@
 # Counted by address, and by /64 network where addresses are free.
 limits:
 let
-  jsonError = import ./json-error.nix;
+  errors = import ./errors.nix;
   requests = limits.requests or null;
   hashes = limits.hashes or null;
   failedLogIns = limits.failedLogIns or null;
@@ -12,8 +12,11 @@ let
 
   tooMany =
     limit: message: condition:
-    "http-request return status 429 hdr retry-after ${toString limit.seconds} content-type application/json string "
-    + "${jsonError "RATE_LIMITED" "${message} Try again in ${toString limit.seconds} seconds."} if ${condition}";
+    errors.refuse 429 {
+      code = "RATE_LIMITED";
+      message = "${message} Try again in ${toString limit.seconds} seconds.";
+    }
+    + " hdr retry-after ${toString limit.seconds} if ${condition}";
   seconds = limit: if limit == null then 0 else limit.seconds;
   longest = builtins.foldl' (a: b: if a > b then a else b) 0;
 in
