@@ -121,6 +121,15 @@ async fn only_the_gateways_own_names_are_served_over_either_version_of_http() {
         }
         for name in [
             "elsewhere".to_owned(),
+            format!("{}.", own.ip()),
+            own.ip().to_string().replace('.', "x"),
+            format!("elsewhere.{}", own.ip()),
+        ] {
+            let answer = curl(&stack, version, &[&format!("host: {name}")], &url).await;
+            assert_eq!(answer.0, 421, "{version} {name}: {answer:?}");
+        }
+        // Later versions of HAProxy see by themselves that some of these are no names at all.
+        for name in [
             "x?y".to_owned(),
             format!("{own}?y"),
             format!("{own}/healthz?"),
@@ -128,12 +137,12 @@ async fn only_the_gateways_own_names_are_served_over_either_version_of_http() {
             format!("user@{own}"),
             format!("{own},elsewhere"),
             format!("elsewhere,{own}"),
-            format!("{}.", own.ip()),
-            own.ip().to_string().replace('.', "x"),
-            format!("elsewhere.{}", own.ip()),
         ] {
             let answer = curl(&stack, version, &[&format!("host: {name}")], &url).await;
-            assert_eq!(answer.0, 421, "{version} {name}: {answer:?}");
+            assert!(
+                matches!(answer.0, 400 | 421),
+                "{version} {name}: {answer:?}"
+            );
         }
         // Who asks whether the gateway is alive need not know its name.
         let health = stack.url("gateway") + "/healthz";

@@ -19,7 +19,7 @@ use tokio_rustls::{
 use crate::support::TestStack;
 
 /// Longer than the gateway waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A TCP connection to the gateway from the `client`th address of the stack's clients.
 pub async fn connect(stack: &TestStack, client: u8) -> std::io::Result<TcpStream> {
