@@ -74,6 +74,7 @@ let
       node = node.name;
       listen = node.address;
       drain_seconds = 2;
+      max_connections = (import (render + "/gateway-defaults.nix")).connections.node;
       database =
         if onPostgres then
           {

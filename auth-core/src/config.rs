@@ -38,6 +38,8 @@ pub struct Config {
     pub node: String,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Most connections that are open at once. Who comes when there are as many waits until one is closed.
+    pub max_connections: usize,
     /// How long new requests are still served after SIGTERM, in seconds.
     pub drain_seconds: u64,
     /// For development only: allow introspection, and serve GraphiQL at `/graphql` to browsers.
@@ -59,6 +61,7 @@ impl Default for Config {
         Self {
             node: "auth-core".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_connections: 1000,
             drain_seconds: 5,
             dev_mode: false,
             database: Database::default(),

@@ -1,49 +1,49 @@
 //! A bounded pool for password hashing, the one expensive thing this service does.
 //!
 //! A hash fills 128 MiB and a core for a quarter of a second, so only `concurrent_hashes` run at once, on blocking
-//! threads; everybody else waits in line without holding up cheap requests. A caller that goes away leaves the line.
+//! threads; everybody else waits in a queue without holding up cheap requests. A caller that goes away leaves it.
 //!
-//! The line is bounded by time, not by length: who cannot begin before the deadline is sent away at once, which costs next
-//! to nothing, instead of being kept until they give up.
+//! The queue is fair between clients, so that a flood from one address delays the others by no more than the hash that it
+//! is at. And it is bounded by time, not by length: who cannot begin before the deadline is refused at once (load
+//! shedding), which costs next to nothing, instead of being kept until they give up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus::IntGauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
+use crate::caller::{Caller, Client};
 use crate::error::AuthError;
+use crate::fair_queue::{FairQueue, Slot};
 use crate::metrics::Metrics;
+use crate::operation::Executed;
 use crate::password::{HashError, Hasher, Password};
 
 /// Hands out permits to hash.
 pub struct HashPool {
-    permits: Arc<Semaphore>,
+    queue: Arc<FairQueue<Client>>,
     hasher: Hasher,
-    line: Arc<Line>,
+    pace: Arc<Pace>,
+    /// Longest wait.
+    deadline: Duration,
     metrics: Arc<Metrics>,
 }
 
-/// Who waits, and how fast the line moves.
-struct Line {
+/// How fast the queue moves.
+struct Pace {
     /// Hashes that run at once.
-    width: u32,
-    /// Longest wait.
-    deadline: Duration,
-    waiting: AtomicU32,
-    /// `waiting`, for people to see.
-    shown: IntGauge,
+    width: usize,
     /// How long a hash takes of late, in microseconds; 0 before the first.
     hash_micros: AtomicU64,
 }
 
-impl Line {
-    /// How long the last of `waiting` will wait until it begins.
-    fn wait(&self, waiting: u32) -> Duration {
-        let rounds = waiting.div_ceil(self.width);
-        Duration::from_micros(self.hash_micros.load(Ordering::Relaxed)) * rounds
+impl Pace {
+    /// How long who has this place in the queue, from 1, will wait until it begins.
+    fn wait(&self, place: usize) -> Duration {
+        let rounds = u32::try_from(place.div_ceil(self.width)).unwrap_or(u32::MAX);
+        Duration::from_micros(self.hash_micros.load(Ordering::Relaxed)).saturating_mul(rounds)
     }
 
     /// Counts a hash in: each changes the average by a quarter, so that it follows the machine's load.
@@ -57,84 +57,83 @@ impl Line {
         };
         self.hash_micros.store(after, Ordering::Relaxed);
     }
+}
 
-    fn overloaded(&self) -> AuthError {
-        let wait = self.wait(self.waiting.load(Ordering::Relaxed));
-        AuthError::Overloaded {
-            retry_after_seconds: wait.as_secs().clamp(1, 60),
-        }
+/// Shows one more in the queue for as long as it lives.
+struct Waiting<'a>(&'a IntGauge);
+
+impl<'a> Waiting<'a> {
+    fn new(shown: &'a IntGauge) -> Self {
+        shown.inc();
+        Self(shown)
     }
 }
 
-/// A place in the line. It is given up when dropped, which is also how a caller that goes away leaves.
-struct Place<'a>(&'a Line, u32);
-
-impl<'a> Place<'a> {
-    fn take(line: &'a Line) -> Self {
-        line.shown.inc();
-        Self(line, line.waiting.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-}
-
-impl Drop for Place<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.0.shown.dec();
+        self.0.dec();
     }
 }
 
 /// The right to hash. The slot is free again when the permit is dropped and its last hash has ended.
 pub struct HashPermit {
     // Shared with the blocking task: a hash whose caller went away still fills its memory until it ends.
-    slot: Arc<OwnedSemaphorePermit>,
+    slot: Arc<Slot<Client>>,
+    executed: Arc<Executed>,
     hasher: Hasher,
-    line: Arc<Line>,
+    pace: Arc<Pace>,
     metrics: Arc<Metrics>,
 }
 
 impl HashPool {
     /// A pool in which `concurrent` hashes run at once, and nobody waits longer than `deadline`.
     pub fn new(hasher: Hasher, concurrent: u32, deadline: Duration, metrics: Arc<Metrics>) -> Self {
+        let width = concurrent as usize;
         Self {
-            permits: Arc::new(Semaphore::new(concurrent as usize)),
-            line: Arc::new(Line {
-                width: concurrent,
-                deadline,
-                waiting: AtomicU32::new(0),
-                shown: metrics.hashes_waiting.clone(),
+            queue: Arc::new(FairQueue::new(width)),
+            pace: Arc::new(Pace {
+                width,
                 hash_micros: AtomicU64::new(0),
             }),
+            deadline,
             hasher,
             metrics,
         }
     }
 
-    /// Waits in line, first come first served.
+    /// Waits for a turn: clients take turns, and of one client's requests the first to come is the first to be served.
     ///
     /// # Errors
-    /// [`AuthError::Overloaded`], at once if the deadline cannot be kept, else when it has passed; [`AuthError::Internal`] if the pool is closed, which nothing does.
-    pub async fn permit(&self) -> Result<HashPermit, AuthError> {
-        let place = Place::take(&self.line);
-        if self.permits.available_permits() == 0 && self.line.wait(place.1) > self.line.deadline {
+    /// [`AuthError::Overloaded`], at once if the deadline cannot be kept, else when it has passed; [`AuthError::Internal`] if
+    /// the queue is gone, which does not happen.
+    pub async fn permit(&self, caller: &Caller) -> Result<HashPermit, AuthError> {
+        let wait = self.pace.wait(self.queue.next_place(caller.client));
+        let overloaded = || {
             self.metrics.hashes_refused_total.inc();
-            return Err(self.line.overloaded());
-        }
-        let waiting = self.metrics.hash_queue_seconds.start_timer();
-        let turn = Arc::clone(&self.permits)
-            .acquire_owned()
-            .instrument(tracing::info_span!("wait for hash"));
-        let slot = match tokio::time::timeout(self.line.deadline, turn).await {
-            Ok(slot) => slot.map_err(|error| AuthError::Internal(error.into()))?,
-            Err(_) => {
-                self.metrics.hashes_refused_total.inc();
-                return Err(self.line.overloaded());
+            AuthError::Overloaded {
+                retry_after_seconds: wait.as_secs().clamp(1, 60),
             }
         };
-        waiting.observe_duration();
+        if wait > self.deadline {
+            return Err(overloaded());
+        }
+        let timer = self.metrics.hash_queue_seconds.start_timer();
+        let waiting = Waiting::new(&self.metrics.hashes_waiting);
+        let turn = self
+            .queue
+            .enter(caller.client)
+            .instrument(tracing::info_span!("wait for hash"));
+        let slot = match tokio::time::timeout(self.deadline, turn).await {
+            Ok(slot) => slot.ok_or_else(|| AuthError::Internal("the queue is gone".into()))?,
+            Err(_) => return Err(overloaded()),
+        };
+        drop(waiting);
+        timer.observe_duration();
         Ok(HashPermit {
             slot: Arc::new(slot),
+            executed: Arc::clone(&caller.executed),
             hasher: self.hasher,
-            line: Arc::clone(&self.line),
+            pace: Arc::clone(&self.pace),
             metrics: Arc::clone(&self.metrics),
         })
     }
@@ -174,7 +173,8 @@ impl HashPermit {
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, AuthError> {
         let (slot, metrics) = (Arc::clone(&self.slot), Arc::clone(&self.metrics));
-        let line = Arc::clone(&self.line);
+        let pace = Arc::clone(&self.pace);
+        self.executed.count_hash();
         let hashing = tokio::task::spawn_blocking(move || {
             metrics.hashes_total.inc();
             metrics.hashes_in_flight.inc();
@@ -183,7 +183,7 @@ impl HashPermit {
             metrics
                 .hash_seconds
                 .observe(started.elapsed().as_secs_f64());
-            line.took(started.elapsed());
+            pace.took(started.elapsed());
             metrics.hashes_in_flight.dec();
             drop(slot);
             result

@@ -1,5 +1,6 @@
 //! HTTP: which path leads where, and the limits that hold for all.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,8 +35,8 @@ const JSON: &str = "application/json; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const READ: &[Method] = &[Method::GET, Method::HEAD];
 
-/// Answers any request.
-pub async fn route(app: Arc<App>, request: Request<Incoming>) -> Answer {
+/// Answers any request. `peer` is who is at the other end of the connection.
+pub async fn route(app: Arc<App>, peer: IpAddr, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let (allowed, allow): (&[Method], _) = match head.uri.path() {
         "/graphql" => (&[Method::GET, Method::POST], "GET, POST"),
@@ -49,7 +50,7 @@ pub async fn route(app: Arc<App>, request: Request<Incoming>) -> Answer {
         return Failure::method("This path has no such method.", allow).answer(JSON);
     }
     match head.uri.path() {
-        "/graphql" => graphql_http::answer(&app, &head, body).await,
+        "/graphql" => graphql_http::answer(&app, peer, &head, body).await,
         "/healthz" => status(StatusCode::OK, "alive"),
         "/readyz" => ready(&app).await,
         "/metrics" => {

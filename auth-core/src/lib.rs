@@ -5,11 +5,13 @@
 //! and [`graphql`] calls [`accounts`], where the story is told.
 
 pub mod accounts;
+pub mod caller;
 mod common_passwords;
 pub mod config;
 pub mod email;
 pub mod error;
 pub mod error_code;
+mod fair_queue;
 pub mod graphql;
 pub mod graphql_http;
 pub mod hash_pool;
@@ -17,6 +19,7 @@ pub mod http;
 pub mod idempotency;
 pub mod keys;
 pub mod metrics;
+pub mod operation;
 pub mod password;
 pub mod password_policy;
 mod recent;
@@ -61,7 +64,7 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Set when the node is told to stop: it still serves, but wants no more work.
     pub draining: AtomicBool,
-    drain: Duration,
+    limits: server::Limits,
 }
 
 impl App {
@@ -105,7 +108,7 @@ impl App {
             accounts,
             metrics,
             draining: AtomicBool::new(false),
-            drain: Duration::from_secs(config.drain_seconds),
+            limits: server::Limits::new(config)?,
         })
     }
 
@@ -129,6 +132,7 @@ impl App {
 /// The first problem found.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
     config.hasher()?;
+    server::Limits::new(config)?;
     PasswordPolicy::new(config)?;
     Source::new(&config.database)?;
     KeyRing::check(&config.tokens)?;
@@ -142,8 +146,8 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
 pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let store = app.accounts.store.clone();
     let coming_up = tokio::spawn(systemd::start(store.clone()));
-    let drain = app.drain;
-    server::run(app, listener, drain, shutdown).await;
+    let limits = app.limits;
+    server::run(app, listener, limits, shutdown).await;
     coming_up.abort();
     store.close().await;
 }

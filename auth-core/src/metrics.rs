@@ -7,7 +7,7 @@ use prometheus::{
 };
 
 use crate::error_code::ErrorCode;
-use crate::graphql::Operation;
+use crate::operation::Operation;
 
 /// The metrics of one node.
 pub struct Metrics {
@@ -26,7 +26,7 @@ pub struct Metrics {
     pub hashes_in_flight: IntGauge,
     /// Hashes that were started.
     pub hashes_total: IntCounter,
-    /// Hashes that were refused because the line was too long.
+    /// Hashes that were refused because the queue was too long.
     pub hashes_refused_total: IntCounter,
     /// Access tokens that were signed. Each comes with a refresh token.
     pub tokens_issued_total: IntCounter,

@@ -1,6 +1,7 @@
 //! The accept loop and the way out: draining.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +11,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::config::{Config, ConfigError};
 use crate::{App, http, systemd};
 
 /// How long a client may take to send its head, and how long an idle connection is kept.
@@ -22,26 +25,54 @@ const MAX_HEAD: usize = 16 * 1024;
 /// How long requests that are still running after the drain are waited for.
 const LAST_REQUESTS: Duration = Duration::from_secs(30);
 
+/// What the configuration says of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    connections: usize,
+    drain: Duration,
+}
+
+impl Limits {
+    /// Takes them from the configuration.
+    ///
+    /// # Errors
+    /// No connections, or more than a process can have.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        const MOST: usize = 100_000;
+        let connections = config.max_connections;
+        if !(1..=MOST).contains(&connections) {
+            let text = format!("max_connections = {connections} is out of bounds: 1 to {MOST}");
+            return Err(ConfigError(text));
+        }
+        Ok(Self {
+            connections,
+            drain: Duration::from_secs(config.drain_seconds),
+        })
+    }
+}
+
 /// Serves until `shutdown`, then drains.
 ///
-/// From `shutdown` on `/readyz` says 503. New requests are served for another `drain`, so that whoever watches
+/// From `shutdown` on `/readyz` says 503. New requests are served for a while (`drain_seconds`), so that whoever watches
 /// `/readyz` stops sending before anything is refused. After that running requests end and connections close.
 pub async fn run(
     app: Arc<App>,
     listener: TcpListener,
-    drain: Duration,
+    limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) {
     let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let drain = limits.drain;
     tokio::select! {
-        () = accept(&app, &listener, &connections) => {}
+        () = accept(&app, &listener, &places, &connections) => {}
         () = shutdown => {}
     }
     app.draining.store(true, Ordering::Release);
     systemd::stopping();
     tracing::info!(seconds = drain.as_secs(), "draining");
     tokio::select! {
-        () = accept(&app, &listener, &connections) => {}
+        () = accept(&app, &listener, &places, &connections) => {}
         () = tokio::time::sleep(drain) => {}
     }
     drop(listener);
@@ -53,10 +84,16 @@ pub async fn run(
     }
 }
 
-async fn accept(app: &Arc<App>, listener: &TcpListener, connections: &GracefulShutdown) {
-    loop {
+async fn accept(
+    app: &Arc<App>,
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    connections: &GracefulShutdown,
+) {
+    // Without a place nobody is accepted: they wait in the system's queue. It fails only when closed, which nothing does.
+    while let Ok(place) = Arc::clone(places).acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => serve(Arc::clone(app), stream, connections),
+            Ok((stream, peer)) => serve(Arc::clone(app), stream, peer.ip(), place, connections),
             Err(error) => {
                 // Mostly too many open files; some will be closed soon.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -66,13 +103,19 @@ async fn accept(app: &Arc<App>, listener: &TcpListener, connections: &GracefulSh
     }
 }
 
-fn serve(app: Arc<App>, stream: TcpStream, connections: &GracefulShutdown) {
+fn serve(
+    app: Arc<App>,
+    stream: TcpStream,
+    peer: IpAddr,
+    place: OwnedSemaphorePermit,
+    connections: &GracefulShutdown,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let service = service_fn(move |request| {
         let app = Arc::clone(&app);
-        async move { Ok::<_, Infallible>(http::route(app, request).await) }
+        async move { Ok::<_, Infallible>(http::route(app, peer, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -84,5 +127,6 @@ fn serve(app: Arc<App>, stream: TcpStream, connections: &GracefulShutdown) {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection ended early");
         }
+        drop(place);
     });
 }

@@ -4,14 +4,16 @@
 //! anything else the GraphQL document in one, up to the end of its first line: what follows is the value of `$value`. Both
 //! are sent twice, without a token and with a good one.
 //!
-//! Every answer must be whole, JSON where it says so, and never `INTERNAL`. A panic in any thread ends the process.
+//! Every answer must be whole, JSON where it says so, not much larger than its request, and never `INTERNAL`. A panic in any thread ends the process.
 
 #![no_main]
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
 use auth_core::accounts::Session;
+use auth_core::caller::{Caller, Client};
 use auth_core::config::Config;
 use auth_core::password::Password;
 use auth_core::{App, http};
@@ -24,7 +26,11 @@ use tokio::runtime::{Builder, Runtime};
 
 /// The account that is there from the beginning; the seeds know it.
 const EMAIL: &str = "ann@example.com";
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PASSWORD: &str = "seven quiet otters paint";
+
+/// By how much an answer may be larger than its request, in bytes.
+const ROOM: usize = 64 * 1024;
 
 struct Node {
     app: Arc<App>,
@@ -49,7 +55,13 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
         let app = App::new(&config).expect("a configuration that can be used");
         app.accounts.store.bring_up().await;
         let password = Password::new(PASSWORD.to_owned());
-        match app.accounts.sign_up(EMAIL, password, None).await {
+        let first = Caller {
+            bearer: None,
+            idempotency_key: None,
+            client: Client::new(None, LOCALHOST),
+            executed: Arc::default(),
+        };
+        match app.accounts.sign_up(&first, EMAIL, password).await {
             Ok(Session::New { access_token, .. }) => (Arc::new(app), access_token),
             _ => panic!("the first account cannot be made"),
         }
@@ -111,7 +123,7 @@ fn posts(body: &[u8]) -> Vec<Vec<u8>> {
 async fn answered(request: &[u8]) -> Vec<u8> {
     let (mut client, server) = tokio::io::duplex(1 << 20);
     let service = service_fn(|request| async move {
-        Ok::<_, Infallible>(http::route(Arc::clone(&NODE.app), request).await)
+        Ok::<_, Infallible>(http::route(Arc::clone(&NODE.app), LOCALHOST, request).await)
     });
     let serving = http1::Builder::new()
         .half_close(true)
@@ -148,6 +160,7 @@ fn check(mut answers: &[u8], request: &[u8]) {
         let length = header("content-length").map_or(0, |length| length.parse().expect("a length"));
         assert!(rest.len() >= length, "the body breaks off: {text}");
         let (body, next) = rest.split_at(length);
+        assert!(length <= request.len() + ROOM, "{length} bytes: {text}");
         if header("content-type").is_some_and(|media| media.contains("json")) {
             let whole = body.starts_with(b"{") && body.ends_with(b"}");
             assert!(whole, "not JSON: {text}");

@@ -26,11 +26,12 @@
     # By clients that came to port 80, and by statistics and metrics.
     redirected = 500;
     inside = 100;
-    # Requests under way to one node, by one gateway; more wait this long for their turn. A node accepts a thousand connections
-    # (its max_connections): those of three gateways, kept idle ones included, and of health checks and monitors.
+    # Requests under way to one node, by one gateway; more wait this long for their turn.
     perNode = 250;
     idlePerNode = 50;
     queueSeconds = 5;
+    # What a node accepts: all that of three gateways, and of health checks and monitors.
+    node = 1000;
   };
 
   # Every browser since 2017 speaks it; "modern" leaves TLS 1.2 out.

@@ -1,10 +1,13 @@
-//! Every check of a password goes through here, so that guessing becomes slow (docs/explanation/guessing.md).
+//! Every check of a password goes through here, so that guessing becomes slow (docs/explanation/login-throttling.md).
 //!
 //! Wrong passwords are counted for each e-mail, whether it has an account or not: nobody learns from a delay which ones have.
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::{Accounts, now};
+use crate::caller::Caller;
 use crate::email::Email;
 use crate::error::AuthError;
 use crate::hash_pool::HashPermit;
@@ -48,37 +51,57 @@ impl Accounts {
     /// `RATE_LIMITED`, `INVALID_CREDENTIALS`, `OVERLOADED`, `UNAVAILABLE`, `INTERNAL`
     pub(super) async fn check_password(
         &self,
+        caller: &Caller,
         email: &Email,
         account: Option<&Account>,
         password: &Arc<Password>,
     ) -> Result<HashPermit, AuthError> {
-        self.wait_is_over(email).await?;
-        let permit = self.hashes.permit().await?;
-        // Again, for many can stand in line before the first of them is counted.
-        let failed_before = self.wait_is_over(email).await?;
+        self.delay_is_over(email).await?;
+        let permit = self.hashes.permit(caller).await?;
+        // Again, for many can be in the queue before the first of them is counted.
+        let counted = self.count_attempt(email).await?;
         let stored = account
             .filter(|account| account.disabled == 0)
             .map(|account| account.password_hash.clone());
-        if permit.verify(password, stored).await? {
-            if failed_before {
-                self.store.forget_failed_log_ins(email).await?;
+        let (store, email, password) = (self.store.clone(), email.clone(), Arc::clone(password));
+        let checking = async move {
+            let right = permit.verify(&password, stored).await?;
+            match (right, counted) {
+                (true, true) => store.forget_failed_log_ins(&email).await?,
+                (false, false) => store.count_failed_log_in(&email, now()).await?,
+                _ => {}
             }
-            return Ok(permit);
-        }
-        // Before the permit is given up: who is next in line sees it counted.
-        self.store.count_failed_log_in(email, now()).await?;
-        Err(AuthError::InvalidCredentials)
+            // The permit is given up after the count: who is next in the queue sees it.
+            Ok(right.then_some(permit))
+        };
+        // On its own, so that who goes away before the answer is counted all the same.
+        let checked = tokio::spawn(checking.in_current_span()).await;
+        checked
+            .unwrap_or_else(|error| Err(AuthError::Internal(error.into())))?
+            .ok_or(AuthError::InvalidCredentials)
     }
 
-    /// Answers whether there were wrong passwords of late.
-    async fn wait_is_over(&self, email: &Email) -> Result<bool, AuthError> {
+    /// Answers the wrong passwords of late, if there were any.
+    async fn delay_is_over(&self, email: &Email) -> Result<Option<FailedLogIns>, AuthError> {
         let now = now();
         let failed = self.store.failed_log_ins(email, now).await?;
         match failed.map_or(0, |failed| failed.delay_left(now)) {
-            0 => Ok(failed.is_some()),
+            0 => Ok(failed),
             retry_after_seconds => Err(AuthError::RateLimited {
                 retry_after_seconds,
             }),
         }
+    }
+
+    /// Counts an attempt before it is made if there were wrong passwords of late, so that of a crowd each comes after the
+    /// delay of the one before. Without any, many of one account may log in at once. Answers whether it was counted.
+    async fn count_attempt(&self, email: &Email) -> Result<bool, AuthError> {
+        while let Some(seen) = self.delay_is_over(email).await? {
+            if self.store.count_attempt(email, seen, now()).await? {
+                return Ok(true);
+            }
+            // Somebody else was counted in between, which ends in a delay before long.
+        }
+        Ok(false)
     }
 }

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 pub use guessing::delay_after;
 
+use crate::caller::Caller;
 use crate::email::Email;
 use crate::error::AuthError;
 use crate::hash_pool::{HashPermit, HashPool};
-use crate::idempotency::IdempotencyKey;
 use crate::password::Password;
 use crate::password_policy::PasswordPolicy;
 use crate::request_trace::trace_id;
@@ -67,76 +67,100 @@ impl Accounts {
     /// Makes an account and logs it in.
     ///
     /// # Errors
-    /// `INVALID_EMAIL`, `WEAK_PASSWORD`, `BAD_REQUEST`, `EMAIL_TAKEN`, `OVERLOADED`, `UNAVAILABLE`, `INTERNAL`
+    /// `INVALID_EMAIL`, `WEAK_PASSWORD`, `BAD_REQUEST`, `EMAIL_TAKEN`, `OVERLOADED`, `IDEMPOTENCY_KEY_REUSED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn sign_up(
         &self,
+        caller: &Caller,
         email: &str,
         password: Password,
-        key: Option<&IdempotencyKey>,
     ) -> Result<Session, AuthError> {
-        let email = Email::parse(email)?;
-        self.password_policy.check(&password, email.normal())?;
+        let key = caller.idempotency_key.as_ref();
+        let signing_up = async {
+            let email = Email::parse(email)?;
+            self.password_policy.check(&password, email.normal())?;
 
-        // First in line, then look: of a crowd with one e-mail only those who hash before the first is stored pay.
-        let permit = self.hashes.permit().await?;
-        if self.store.account_by_email(&email).await?.is_some() {
-            return Err(AuthError::EmailTaken);
-        }
-        let account = Account {
-            id: Uuid::now_v7().to_string(),
-            email: email.as_given().to_owned(),
-            password_hash: permit.hash(&Arc::new(password)).await?,
-            role: Role::User.name().to_owned(),
-            disabled: 0,
+            // Hashed before anybody looks whether the e-mail is taken: one that goes away in between has learned nothing.
+            let permit = self.hashes.permit(caller).await?;
+            let account = Account {
+                id: Uuid::now_v7().to_string(),
+                email: email.as_given().to_owned(),
+                password_hash: permit.hash(&Arc::new(password)).await?,
+                role: Role::User.name().to_owned(),
+                disabled: 0,
+            };
+            drop(permit);
+            // The unique index says who was first.
+            let session = self.new_session(&account, key)?;
+            let added = self
+                .store
+                .add_account(&account, &email, key, Some(&session.stored), now());
+            match added.await {
+                Ok(()) => self.begun(account, &session),
+                Err(StoreError::Conflict) => Err(AuthError::EmailTaken),
+                Err(error) => Err(error.into()),
+            }
         };
-        // The unique index has the last word on who was first.
-        let session = self.new_session(&account, key)?;
-        let added = self
-            .store
-            .add_account(&account, &email, key, Some(&session.stored), now());
-        match added.await {
-            Ok(()) => self.begun(account, &session),
-            Err(StoreError::Conflict) => Err(AuthError::EmailTaken),
-            Err(error) => Err(error.into()),
-        }
+        self.once(key, None, signing_up).await
     }
 
     /// Checks e-mail and password and issues a token; a caller who is logged in already keeps the one they have.
     ///
     /// # Errors
-    /// `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `UNAVAILABLE`, `INTERNAL`
+    /// `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `IDEMPOTENCY_KEY_REUSED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn log_in(
         &self,
+        caller: &Caller,
         email: &str,
         password: Password,
-        bearer: Option<&str>,
-        key: Option<&IdempotencyKey>,
     ) -> Result<Session, AuthError> {
-        match self.caller(bearer).await {
-            Ok(account) => return Ok(Session::AlreadyLoggedIn(account.into())),
-            Err(AuthError::Unauthenticated | AuthError::TokenExpired) => {}
-            Err(error) => return Err(error),
-        }
-        // No account can have these, so refusing them at once tells nothing.
-        let email = Email::parse(email).map_err(|_| AuthError::InvalidCredentials)?;
-        if password.is_impossible() {
-            return Err(AuthError::InvalidCredentials);
-        }
+        let key = caller.idempotency_key.as_ref();
+        let logging_in = async {
+            match self.account_of(caller).await {
+                Ok(account) => return Ok(Session::AlreadyLoggedIn(account.into())),
+                Err(AuthError::Unauthenticated | AuthError::TokenExpired) => {}
+                Err(error) => return Err(error),
+            }
+            // No account can have these, so refusing them at once tells nothing.
+            let email = Email::parse(email).map_err(|_| AuthError::InvalidCredentials)?;
+            if password.is_impossible() {
+                return Err(AuthError::InvalidCredentials);
+            }
+            let password = Arc::new(password);
+            if let Some(session) = self.check_and_begin(caller, &email, &password).await? {
+                return Ok(session);
+            }
+            // The account has changed since its password was checked. If that was another log-in which hashed the same password
+            // again, this one is right, too.
+            let checked_again = self.check_and_begin(caller, &email, &password).await?;
+            checked_again.ok_or(AuthError::InvalidCredentials)
+        };
+        self.once(key, None, logging_in).await
+    }
 
+    /// Checks a password and begins a session; none if the account has changed in between.
+    async fn check_and_begin(
+        &self,
+        caller: &Caller,
+        email: &Email,
+        password: &Arc<Password>,
+    ) -> Result<Option<Session>, AuthError> {
         // Looked up first, so that nobody holds the right to hash while a slow database makes them wait.
-        let account = self.store.account_by_email(&email).await?;
-        let password = Arc::new(password);
+        let account = self.store.account_by_email(email).await?;
         let permit = self
-            .check_password(&email, account.as_ref(), &password)
+            .check_password(caller, email, account.as_ref(), password)
             .await?;
         let account = account.ok_or(AuthError::InvalidCredentials)?;
-        if permit.is_outdated(&account.password_hash)
-            && let Err(error) = self.hash_again(&account, &permit, &password).await
+        let permit = Some(permit).filter(|permit| permit.is_outdated(&account.password_hash));
+        let session = self
+            .begin(&account, caller.idempotency_key.as_ref())
+            .await?;
+        if session.is_some()
+            && let Some(permit) = permit
+            && let Err(error) = self.hash_again(&account, &permit, password).await
         {
             tracing::warn!(trace_id = %trace_id(), %error, "a password could not be hashed again; its next log-in will try");
         }
-        drop(permit);
-        self.begin(account, key).await
+        Ok(session)
     }
 
     /// Stores a hash of the cost that is configured now, unless the password was changed meanwhile.
@@ -154,8 +178,8 @@ impl Accounts {
     ///
     /// # Errors
     /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `UNAVAILABLE`, `INTERNAL`
-    pub async fn me(&self, bearer: Option<&str>) -> Result<Identity, AuthError> {
-        Ok(self.caller(bearer).await?.into())
+    pub async fn me(&self, caller: &Caller) -> Result<Identity, AuthError> {
+        Ok(self.account_of(caller).await?.into())
     }
 }
 

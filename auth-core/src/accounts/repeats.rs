@@ -34,7 +34,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `IDEMPOTENCY_KEY_REUSED`, `UNAVAILABLE`, `INTERNAL`, and those of the mutation
-    pub async fn once<T: Answer>(
+    pub(super) async fn once<T: Answer>(
         &self,
         key: Option<&IdempotencyKey>,
         used: Option<&RefreshToken>,

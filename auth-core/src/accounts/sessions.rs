@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Accounts, Identity, Session, now};
+use crate::caller::Caller;
 use crate::error::AuthError;
 use crate::idempotency::IdempotencyKey;
 use crate::metrics::TokenRefusal;
@@ -27,8 +28,17 @@ impl Accounts {
     /// A repeat with the same `Idempotency-Key` is told apart, until the next refresh: see [`Accounts::once`].
     ///
     /// # Errors
-    /// `UNAUTHENTICATED`, `UNAVAILABLE`, `INTERNAL`
+    /// `UNAUTHENTICATED`, `IDEMPOTENCY_KEY_REUSED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn refresh(
+        &self,
+        caller: &Caller,
+        token: Option<&RefreshToken>,
+    ) -> Result<Session, AuthError> {
+        let key = caller.idempotency_key.as_ref();
+        self.once(key, token, self.use_up(token, key)).await
+    }
+
+    async fn use_up(
         &self,
         token: Option<&RefreshToken>,
         key: Option<&IdempotencyKey>,
@@ -72,19 +82,19 @@ impl Accounts {
     /// Ends the session of an access token. That token still verifies until it expires, but `me` refuses it.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `UNAVAILABLE`, `INTERNAL`
-    pub async fn log_out(
-        &self,
-        bearer: Option<&str>,
-        key: Option<&IdempotencyKey>,
-    ) -> Result<(), AuthError> {
-        let claims = self.claims(bearer)?;
-        Ok(self.store.end_session(&claims.sid, key, now()).await?)
+    /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `IDEMPOTENCY_KEY_REUSED`, `UNAVAILABLE`, `INTERNAL`
+    pub async fn log_out(&self, caller: &Caller) -> Result<(), AuthError> {
+        let key = caller.idempotency_key.as_ref();
+        let ending = async {
+            let claims = self.claims(caller)?;
+            Ok(self.store.end_session(&claims.sid, key, now()).await?)
+        };
+        self.once(key, None, ending).await
     }
 
     /// The account of an access token whose session has not ended.
-    pub(super) async fn caller(&self, bearer: Option<&str>) -> Result<Account, AuthError> {
-        let claims = self.claims(bearer)?;
+    pub(super) async fn account_of(&self, caller: &Caller) -> Result<Account, AuthError> {
+        let claims = self.claims(caller)?;
         let account = self.store.account_by_session(&claims.sid, now()).await?;
         account
             .filter(|account| account.id == claims.sub)
@@ -97,8 +107,8 @@ impl Accounts {
         AuthError::Unauthenticated
     }
 
-    fn claims(&self, bearer: Option<&str>) -> Result<Arc<Claims>, AuthError> {
-        let token = bearer.ok_or(AuthError::Unauthenticated)?;
+    fn claims(&self, caller: &Caller) -> Result<Arc<Claims>, AuthError> {
+        let token = caller.bearer.as_deref().ok_or(AuthError::Unauthenticated)?;
         self.keys.verify(token).map_err(|error| match error {
             TokenError::Expired => AuthError::TokenExpired,
             TokenError::Invalid => AuthError::Unauthenticated,
@@ -128,16 +138,20 @@ impl Accounts {
         })
     }
 
-    /// Begins a session for an account that has proved who it is.
+    /// Begins a session for an account that has proved who it is; none if it has another password by now, or is disabled.
     pub(super) async fn begin(
         &self,
-        account: Account,
+        account: &Account,
         key: Option<&IdempotencyKey>,
-    ) -> Result<Session, AuthError> {
-        let session = self.new_session(&account, key)?;
-        let begun = self.store.begin_session(&session.stored, key, now());
-        begun.await?;
-        self.begun(account, &session)
+    ) -> Result<Option<Session>, AuthError> {
+        let session = self.new_session(account, key)?;
+        let hash = &account.password_hash;
+        let begun = self.store.begin_session(&session.stored, hash, key, now());
+        if begun.await? {
+            self.begun(account.clone(), &session).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// The tokens of a session that is stored.

@@ -2,22 +2,30 @@
 //!
 //! One walk expands fragments the way execution would and stops at the first bound, so neither aliases nor fragments
 //! that spread each other can multiply work: not here, not in validation, and not the one expensive thing, a hash.
+//! Everything that validation might have to complain about is counted, and no name is long, so its errors are bounded, too.
 
 use std::collections::HashMap;
 
+use async_graphql::parser::types::{BaseType, Type, VariableDefinition};
 use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition,
     OperationType, Selection, SelectionSet,
 };
-use async_graphql::{Name, Positioned};
+use async_graphql::{Name, Positioned, Value};
 
-use super::Operation;
+use crate::operation::Operation;
 
 const MAX_BRACKETS: usize = 256;
 const MAX_DEPTH: usize = 8;
 const MAX_SELECTIONS: usize = 200;
 const MAX_ALIASES: usize = 10;
 const MAX_DIRECTIVES: usize = 10;
+const MAX_VARIABLES: usize = 20;
+const MAX_ARGUMENTS: usize = 100;
+const MAX_VALUES: usize = 200;
+
+/// Longest name of anything, in bytes: errors repeat names.
+const MAX_NAME: usize = 100;
 
 /// Tools ask for types within types, as many as `[[String!]!]!` could have. It costs no more than the schema is long.
 const MAX_INTROSPECTION_DEPTH: usize = 20;
@@ -42,6 +50,26 @@ pub fn check_brackets(query: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Refuses variables with so many values, nested ones included, that it takes much memory to keep them.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn check_variables(
+    variables: &serde_json::Map<String, serde_json::Value>,
+) -> Result<(), Refusal> {
+    fn count(value: &serde_json::Value) -> usize {
+        1 + match value {
+            serde_json::Value::Array(values) => values.iter().map(count).sum(),
+            serde_json::Value::Object(values) => values.values().map(count).sum(),
+            _ => 0,
+        }
+    }
+    if variables.values().map(count).sum::<usize>() > MAX_VALUES {
+        return Err("The variables have too many values.");
+    }
+    Ok(())
+}
+
 /// Finds the operation that is to run, after checking the whole document against the bounds.
 ///
 /// With `introspection`, what asks for the schema has wider bounds of its own.
@@ -50,7 +78,7 @@ pub fn check_brackets(query: &str) -> Result<(), Refusal> {
 /// [`Refusal`]
 pub fn select(
     document: &ExecutableDocument,
-    name: Option<&str>,
+    operation_name: Option<&str>,
     introspection: bool,
 ) -> Result<(OperationType, Operation), Refusal> {
     let mut walk = Walk {
@@ -60,21 +88,37 @@ pub fn select(
         introspected: 0,
         aliases: 0,
         directives: 0,
+        variables: 0,
+        arguments: 0,
+        values: 0,
         mutations: 0,
-        first: None,
+        asked_for: Operation::Other,
     };
-    for fragment in document.fragments.values() {
+    for (fragment_name, fragment) in &document.fragments {
+        name(fragment_name)?;
         walk.directives(&fragment.node.directives)?;
-        let on = fragment.node.type_condition.node.on.node.as_str();
-        let about_schema = introspection && on.starts_with("__");
+        let on = &fragment.node.type_condition.node.on.node;
+        name(on)?;
+        let about_schema = introspection && on.as_str().starts_with("__");
         walk.selection_set(&fragment.node.selection_set.node, 1, about_schema)?;
     }
-    for (_, operation) in document.operations.iter() {
+    let selected = find(&document.operations, operation_name);
+    let mut asked_for = Operation::Other;
+    for (operation_name, operation) in document.operations.iter() {
+        operation_name.map_or(Ok(()), name)?;
         walk.operation(&operation.node)?;
+        if selected.is_ok_and(|selected| std::ptr::eq(selected, &operation.node)) {
+            asked_for = walk.asked_for;
+        }
     }
-    let selected = find(&document.operations, name)?;
-    walk.operation(selected)?;
-    Ok((selected.ty, walk.first.unwrap_or(Operation::Other)))
+    Ok((selected?.ty, asked_for))
+}
+
+fn name(name: &Name) -> Result<(), Refusal> {
+    if name.len() > MAX_NAME {
+        return Err("The query has a name that is too long.");
+    }
+    Ok(())
 }
 
 fn find<'a>(
@@ -106,15 +150,22 @@ struct Walk<'a> {
     introspected: usize,
     aliases: usize,
     directives: usize,
+    variables: usize,
+    arguments: usize,
+    values: usize,
     mutations: usize,
-    first: Option<Operation>,
+    /// What the operation is about: its mutation, or the first of its queries that has a name of its own.
+    asked_for: Operation,
 }
 
 impl<'a> Walk<'a> {
     fn operation(&mut self, operation: &'a OperationDefinition) -> Result<(), Refusal> {
         self.mutations = 0;
-        self.first = None;
+        self.asked_for = Operation::Other;
         self.directives(&operation.directives)?;
+        for variable in &operation.variable_definitions {
+            self.variable(&variable.node)?;
+        }
         self.selection_set(&operation.selection_set.node, 1, false)
     }
 
@@ -145,24 +196,35 @@ impl<'a> Walk<'a> {
             match &selection.node {
                 Selection::Field(field) => {
                     let field = &field.node;
+                    name(&field.name.node)?;
                     self.directives(&field.directives)?;
-                    self.aliases += usize::from(field.alias.is_some());
+                    for (argument, value) in &field.arguments {
+                        let value = value.node.clone().into_const_with(without_variable)?;
+                        self.argument(&argument.node, &value)?;
+                    }
+                    if let Some(alias) = &field.alias {
+                        name(&alias.node)?;
+                        self.aliases += 1;
+                    }
                     if self.aliases > MAX_ALIASES {
                         return Err("The query has too many aliases.");
                     }
                     let operation = Operation::of_field(field.name.node.as_str());
-                    self.first.get_or_insert(operation);
+                    if self.asked_for == Operation::Other || operation.is_mutation() {
+                        self.asked_for = operation;
+                    }
                     self.mutations += usize::from(operation.is_mutation());
                     // Not two hashes, and for an Idempotency-Key not two answers to remember.
                     if self.mutations > 1 {
                         return Err("A request may have only one mutation.");
                     }
-                    let name = field.name.node.as_str();
-                    let about_schema =
-                        about_schema || self.introspection && matches!(name, "__schema" | "__type");
+                    let field_name = field.name.node.as_str();
+                    let about_schema = about_schema
+                        || self.introspection && matches!(field_name, "__schema" | "__type");
                     self.selection_set(&field.selection_set.node, depth + 1, about_schema)?;
                 }
                 Selection::FragmentSpread(spread) => {
+                    name(&spread.node.fragment_name.node)?;
                     self.directives(&spread.node.directives)?;
                     // An unknown fragment is for validation to report.
                     if let Some(fragment) = self.fragments.get(&spread.node.fragment_name.node) {
@@ -171,6 +233,9 @@ impl<'a> Walk<'a> {
                     }
                 }
                 Selection::InlineFragment(fragment) => {
+                    if let Some(condition) = &fragment.node.type_condition {
+                        name(&condition.node.on.node)?;
+                    }
                     self.directives(&fragment.node.directives)?;
                     let set = &fragment.node.selection_set.node;
                     self.selection_set(set, depth + 1, about_schema)?;
@@ -180,11 +245,69 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    fn variable(&mut self, variable: &VariableDefinition) -> Result<(), Refusal> {
+        self.variables += 1;
+        if self.variables > MAX_VARIABLES {
+            return Err("The query has too many variables.");
+        }
+        name(&variable.name.node)?;
+        name(innermost(&variable.var_type.node))?;
+        self.directives(&variable.directives)?;
+        match &variable.default_value {
+            Some(default) => self.value(&default.node),
+            None => Ok(()),
+        }
+    }
+
     fn directives(&mut self, directives: &[Positioned<Directive>]) -> Result<(), Refusal> {
         self.directives += directives.len();
         if self.directives > MAX_DIRECTIVES {
             return Err("The query has too many directives.");
         }
+        for directive in directives {
+            name(&directive.node.name.node)?;
+            for (argument, value) in &directive.node.arguments {
+                let value = value.node.clone().into_const_with(without_variable)?;
+                self.argument(&argument.node, &value)?;
+            }
+        }
         Ok(())
+    }
+
+    fn argument(&mut self, argument: &Name, value: &Value) -> Result<(), Refusal> {
+        self.arguments += 1;
+        if self.arguments > MAX_ARGUMENTS {
+            return Err("The query has too many arguments.");
+        }
+        name(argument)?;
+        self.value(value)
+    }
+
+    fn value(&mut self, value: &Value) -> Result<(), Refusal> {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err("The query has too many values.");
+        }
+        match value {
+            Value::Enum(word) => name(word),
+            Value::List(values) => values.iter().try_for_each(|value| self.value(value)),
+            Value::Object(fields) => fields.iter().try_for_each(|(field, value)| {
+                name(field)?;
+                self.value(value)
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A value in place of a variable, of which only the name matters here.
+fn without_variable(variable: Name) -> Result<Value, Refusal> {
+    name(&variable).map(|()| Value::Null)
+}
+
+fn innermost(of: &Type) -> &Name {
+    match &of.base {
+        BaseType::Named(name) => name,
+        BaseType::List(of) => innermost(of),
     }
 }

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use async_graphql::{EmptySubscription, ErrorExtensions, SimpleObject};
 
 pub use documents::Documents;
-pub use limits::{Refusal, check_brackets, select};
+pub use limits::{Refusal, check_brackets, check_variables, select};
 
 use crate::accounts::{self, Accounts, Identity};
 use crate::error::AuthError;
-use crate::idempotency::IdempotencyKey;
 
 /// The executable schema.
 pub type Schema = async_graphql::Schema<query::Query, mutation::Mutation, EmptySubscription>;
@@ -35,72 +34,6 @@ pub fn sdl() -> String {
 
 fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, EmptySubscription> {
     Schema::build(query::Query, mutation::Mutation, EmptySubscription).disable_suggestions()
-}
-
-/// What a request brings along besides its query.
-#[derive(Default)]
-pub struct Caller {
-    /// The token of `Authorization: Bearer`, unverified.
-    pub bearer: Option<String>,
-    /// The `Idempotency-Key`, with the request it belongs to.
-    pub idempotency_key: Option<IdempotencyKey>,
-}
-
-/// The operation that a request is about, for metrics, logs and spans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Operation {
-    SignUp,
-    LogIn,
-    Refresh,
-    LogOut,
-    ChangePassword,
-    DeleteAccount,
-    Me,
-    VerifyToken,
-    Other,
-}
-
-impl Operation {
-    /// All there are.
-    pub const ALL: [Self; 9] = [
-        Self::SignUp,
-        Self::LogIn,
-        Self::Refresh,
-        Self::LogOut,
-        Self::ChangePassword,
-        Self::DeleteAccount,
-        Self::Me,
-        Self::VerifyToken,
-        Self::Other,
-    ];
-
-    /// The name in the schema.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SignUp => "signUp",
-            Self::LogIn => "logIn",
-            Self::Refresh => "refresh",
-            Self::LogOut => "logOut",
-            Self::ChangePassword => "changePassword",
-            Self::DeleteAccount => "deleteAccount",
-            Self::Me => "me",
-            Self::VerifyToken => "verifyToken",
-            Self::Other => "other",
-        }
-    }
-
-    fn of_field(name: &str) -> Self {
-        let named = Self::ALL
-            .into_iter()
-            .find(|operation| operation.name() == name);
-        named.unwrap_or(Self::Other)
-    }
-
-    /// Whether it changes something.
-    pub fn is_mutation(self) -> bool {
-        !matches!(self, Self::Me | Self::VerifyToken | Self::Other)
-    }
 }
 
 /// An account, as far as others may see it.

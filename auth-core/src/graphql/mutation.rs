@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Object, Result};
 
-use super::{Caller, Done, Session, shown};
+use super::{Done, Session, shown};
 use crate::accounts::{self, Accounts};
+use crate::caller::Caller;
 use crate::error::AuthError;
-use crate::idempotency::IdempotencyKey;
+use crate::operation::Operation;
 use crate::password::Password;
 use crate::refresh_token::RefreshToken;
 
@@ -32,9 +33,10 @@ impl Mutation {
         email: String,
         password: String,
     ) -> Result<Session> {
-        let (accounts, _, key) = asked(context);
-        let signing_up = accounts.sign_up(&email, Password::new(password), key);
-        let session = accounts.once(key, None, signing_up).await;
+        let (accounts, caller) = begin(context, Operation::SignUp);
+        let session = accounts
+            .sign_up(caller, &email, Password::new(password))
+            .await;
         answer(accounts, session, "Signed up.")
     }
 
@@ -48,9 +50,10 @@ impl Mutation {
         email: String,
         password: String,
     ) -> Result<Session> {
-        let (accounts, bearer, key) = asked(context);
-        let logging_in = accounts.log_in(&email, Password::new(password), bearer, key);
-        let session = accounts.once(key, None, logging_in).await;
+        let (accounts, caller) = begin(context, Operation::LogIn);
+        let session = accounts
+            .log_in(caller, &email, Password::new(password))
+            .await;
         if !matches!(session, Ok(accounts::Session::AlreadyLoggedIn(_))) {
             tell_gateway(context, &session);
         }
@@ -62,10 +65,9 @@ impl Mutation {
     ///
     /// Error codes: UNAUTHENTICATED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn refresh(&self, context: &Context<'_>, refresh_token: String) -> Result<Session> {
-        let (accounts, _, key) = asked(context);
+        let (accounts, caller) = begin(context, Operation::Refresh);
         let used = RefreshToken::parse(&refresh_token);
-        let refreshing = accounts.refresh(used.as_ref(), key);
-        let session = accounts.once(key, used.as_ref(), refreshing).await;
+        let session = accounts.refresh(caller, used.as_ref()).await;
         answer(accounts, session, "Refreshed.")
     }
 
@@ -73,10 +75,8 @@ impl Mutation {
     ///
     /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn log_out(&self, context: &Context<'_>) -> Result<Done> {
-        let (accounts, bearer, key) = asked(context);
-        let logging_out = accounts.log_out(bearer, key);
-        let ended = accounts.once(key, None, logging_out).await;
-        ended.map_err(shown)?;
+        let (accounts, caller) = begin(context, Operation::LogOut);
+        accounts.log_out(caller).await.map_err(shown)?;
         Ok(Done {
             message: "Logged out.",
         })
@@ -92,10 +92,9 @@ impl Mutation {
         current_password: String,
         new_password: String,
     ) -> Result<Session> {
-        let (accounts, bearer, key) = asked(context);
+        let (accounts, caller) = begin(context, Operation::ChangePassword);
         let (current, new) = (Password::new(current_password), Password::new(new_password));
-        let changing = accounts.change_password(bearer, current, new, key);
-        let session = accounts.once(key, None, changing).await;
+        let session = accounts.change_password(caller, current, new).await;
         tell_gateway(context, &session);
         answer(accounts, session, "Password changed.")
     }
@@ -104,9 +103,10 @@ impl Mutation {
     ///
     /// Error codes: UNAUTHENTICATED, TOKEN_EXPIRED, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
     async fn delete_account(&self, context: &Context<'_>, password: String) -> Result<Done> {
-        let (accounts, bearer, key) = asked(context);
-        let deleting = accounts.delete_account(bearer, Password::new(password), key);
-        let deleted = accounts.once(key, None, deleting).await;
+        let (accounts, caller) = begin(context, Operation::DeleteAccount);
+        let deleted = accounts
+            .delete_account(caller, Password::new(password))
+            .await;
         tell_gateway(context, &deleted);
         deleted.map_err(shown)?;
         Ok(Done {
@@ -115,20 +115,11 @@ impl Mutation {
     }
 }
 
-/// Who carries a mutation out, for which access token and which `Idempotency-Key`.
-fn asked<'a>(
-    context: &'a Context<'_>,
-) -> (
-    &'a Arc<Accounts>,
-    Option<&'a str>,
-    Option<&'a IdempotencyKey>,
-) {
+/// Who carries a mutation out, and for whom. Writes down that it was begun.
+fn begin<'a>(context: &'a Context<'_>, operation: Operation) -> (&'a Arc<Accounts>, &'a Caller) {
     let caller = context.data_unchecked::<Caller>();
-    (
-        context.data_unchecked(),
-        caller.bearer.as_deref(),
-        caller.idempotency_key.as_ref(),
-    )
+    caller.executed.begin(operation);
+    (context.data_unchecked(), caller)
 }
 
 /// The answer of an operation that leads to a session, with what happened in words.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 
-use super::{Account, Caller, shown};
+use super::{Account, shown};
 use crate::accounts::{Accounts, Identity};
+use crate::caller::Caller;
+use crate::operation::Operation;
 use crate::tokens::TokenError;
 
 /// The root of all queries.
@@ -40,13 +42,16 @@ impl Query {
     async fn me(&self, context: &Context<'_>) -> Option<Result<Account>> {
         let accounts = context.data_unchecked::<Arc<Accounts>>();
         let caller = context.data_unchecked::<Caller>();
-        let identity = accounts.me(caller.bearer.as_deref()).await.map_err(shown);
+        caller.executed.begin(Operation::Me);
+        let identity = accounts.me(caller).await.map_err(shown);
         Some(identity.map(Account::from))
     }
 
     /// Whether an access token is good, without asking the database.
     async fn verify_token(&self, context: &Context<'_>, token: String) -> TokenVerdict {
         let accounts = context.data_unchecked::<Arc<Accounts>>();
+        let caller = context.data_unchecked::<Caller>();
+        caller.executed.begin(Operation::VerifyToken);
         match accounts.keys.verify(&token) {
             Ok(claims) => TokenVerdict {
                 valid: true,

@@ -10,6 +10,16 @@ use crate::error_code::ErrorCode;
 use crate::http::{Answer, Failure};
 use crate::metrics::OK;
 
+/// Longest answer, in bytes. What a request may ask for is bounded before, so that none comes near it; and errors are
+/// shortened.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Most errors of an answer. Who needs more has a program to correct.
+const MAX_ERRORS: usize = 10;
+
+/// Longest message of an error that the parser or the validation has written, in bytes: they repeat what was asked.
+const MAX_MESSAGE: usize = 512;
+
 /// The media types of answers. With the newer one the status tells whether the request was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Media {
@@ -72,11 +82,12 @@ impl Media {
             #[serde(skip_serializing_if = "Vec::is_empty")]
             errors: Vec<ServerError>,
         }
-        let mut errors = response.errors;
         // An error of the execution has the path of its field; any other means that nothing was executed.
-        let executed = errors
+        let executed = response
+            .errors
             .iter()
             .all(|error| matches!(error.path.first(), Some(PathSegment::Field(_))));
+        let mut errors = bounded(response.errors);
         for error in &mut errors {
             let extensions = error.extensions.get_or_insert_default();
             if extensions.get("code").is_none() {
@@ -109,7 +120,16 @@ impl Media {
             data: executed.then_some(response.data),
             errors,
         };
-        let mut answer = Answer::new(Full::from(serde_json::to_vec(&body).unwrap_or_default()));
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        if body.len() > MAX_ANSWER {
+            let failure =
+                Failure::bad_request("The answer would be too long: ask for less at once.");
+            return (
+                failure.answer(self.content_type()),
+                failure.code.name().to_lowercase(),
+            );
+        }
+        let mut answer = Answer::new(Full::from(body));
         *answer.status_mut() = status;
         answer
             .headers_mut()
@@ -119,5 +139,51 @@ impl Media {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         (answer, outcome)
+    }
+}
+
+/// The first errors, and how many more there are, none of them long.
+fn bounded(mut errors: Vec<ServerError>) -> Vec<ServerError> {
+    let more = errors.len().saturating_sub(MAX_ERRORS);
+    errors.truncate(MAX_ERRORS);
+    for error in &mut errors {
+        error.message = shortened(&error.message);
+        error.locations.truncate(MAX_ERRORS);
+    }
+    if more > 0 {
+        let extensions = errors.last().and_then(|last| last.extensions.clone());
+        errors.push(ServerError {
+            extensions,
+            ..ServerError::new(format!("There are {more} more errors."), None)
+        });
+    }
+    errors
+}
+
+/// The beginning and the end of a long text: a syntax error quotes a line first and then says what is wrong with it.
+fn shortened(text: &str) -> String {
+    if text.len() <= MAX_MESSAGE {
+        return text.to_owned();
+    }
+    let half = MAX_MESSAGE / 2;
+    let head = text.floor_char_boundary(half);
+    let tail = text.ceil_char_boundary(text.len() - half);
+    format!("{} … {}", &text[..head], &text[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_shortened_text_is_bounded_and_has_both_ends(text in "\\PC{0,600}") {
+            let short = shortened(&text);
+            prop_assert!(short.len() <= MAX_MESSAGE + 5);
+            prop_assert!(text.starts_with(short.split(" … ").next().unwrap_or_default()));
+            prop_assert_eq!(short.chars().next_back(), text.chars().next_back());
+        }
     }
 }

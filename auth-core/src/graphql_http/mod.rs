@@ -4,6 +4,8 @@ mod graphiql;
 mod media;
 mod params;
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_graphql::Response;
@@ -17,15 +19,16 @@ use tracing::Level;
 use self::media::Media;
 use self::params::Params;
 use crate::App;
+use crate::caller::{Caller, Client};
 use crate::error_code::ErrorCode;
-use crate::graphql::{Caller, Operation};
 use crate::http::{Answer, Failure, read_body};
 use crate::idempotency::IdempotencyKey;
 use crate::metrics::{GONE, OK};
+use crate::operation::{Executed, Operation};
 use crate::request_trace::RequestTrace;
 
 /// Answers a request to `/graphql`, counts it, logs it and puts it into a span.
-pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
+pub async fn answer(app: &App, peer: IpAddr, head: &Parts, body: Incoming) -> Answer {
     if app.dev_mode && graphiql::is_wanted(head) {
         return graphiql::page();
     }
@@ -35,9 +38,13 @@ pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
     let answered = match media {
         Ok(_) => {
             let Record {
-                trace, operation, ..
+                trace,
+                asked_for,
+                executed,
+                ..
             } = &mut record;
-            trace.follow(respond(app, head, body, operation)).await
+            let work = respond(app, peer, head, body, executed, asked_for);
+            trace.follow(work).await
         }
         Err(failure) => Err(failure),
     };
@@ -48,10 +55,14 @@ pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
             failure.code.name().to_lowercase(),
         ),
     };
+    let headers = answer.headers_mut();
     // Tokens are in these answers (RFC 6749, 5.1).
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // The gateway counts by client what requests cost, whatever they came to, and strips this.
+    let hashes = record.executed.hashes();
+    if hashes > 0 {
+        headers.insert("x-auth-hashes", hashes.into());
+    }
     record.answered(&outcome, answer.status());
     answer
 }
@@ -61,7 +72,9 @@ pub async fn answer(app: &App, head: &Parts, body: Incoming) -> Answer {
 struct Record<'a> {
     app: &'a App,
     trace: RequestTrace,
-    operation: Operation,
+    /// What the document asks for, as far as it was understood.
+    asked_for: Operation,
+    executed: Arc<Executed>,
     started: Instant,
     written: bool,
 }
@@ -71,10 +84,22 @@ impl<'a> Record<'a> {
         Self {
             app,
             trace: RequestTrace::begin(&head.headers),
-            operation: Operation::Other,
+            asked_for: Operation::Other,
+            executed: Arc::default(),
             started: Instant::now(),
             written: false,
         }
+    }
+
+    /// What was executed. A request that was refused before is about what it asks for; one that was answered without
+    /// executing anything, because `@skip` says so, is about nothing.
+    fn operation(&self, outcome: &str) -> Operation {
+        let otherwise = if outcome == OK {
+            Operation::Other
+        } else {
+            self.asked_for
+        };
+        self.executed.operation().unwrap_or(otherwise)
     }
 
     fn answered(mut self, outcome: &str, status: StatusCode) {
@@ -82,20 +107,20 @@ impl<'a> Record<'a> {
         self.app
             .metrics
             .request_seconds
-            .with_label_values(&[self.operation.name()])
+            .with_label_values(&[self.operation(outcome).name()])
             .observe(seconds);
         self.write(outcome, Some(status));
     }
 
     fn write(&mut self, outcome: &str, status: Option<StatusCode>) {
         self.written = true;
-        let operation = self.operation.name();
+        let operation = self.operation(outcome);
         self.app
             .metrics
             .requests_total
-            .with_label_values(&[operation, outcome])
+            .with_label_values(&[operation.name(), outcome])
             .inc();
-        let log_level = if outcome == OK && !self.operation.is_mutation() {
+        let log_level = if outcome == OK && !operation.is_mutation() {
             // Nothing happened, and there are so many that the journal's limit would drop others' lines for them.
             Level::DEBUG
         } else {
@@ -104,7 +129,7 @@ impl<'a> Record<'a> {
         self.trace.finish(
             log_level,
             &self.app.node,
-            operation,
+            operation.name(),
             outcome,
             status,
             self.started.elapsed().as_secs_f64(),
@@ -122,9 +147,11 @@ impl Drop for Record<'_> {
 
 async fn respond(
     app: &App,
+    peer: IpAddr,
     head: &Parts,
     body: Incoming,
-    operation: &mut Operation,
+    executed: &Arc<Executed>,
+    asked_for: &mut Operation,
 ) -> Result<Response, Failure> {
     let bearer = bearer(&head.headers);
     let by_get = head.method == Method::GET;
@@ -144,10 +171,12 @@ async fn respond(
     let caller = Caller {
         bearer,
         idempotency_key,
+        client: client(&head.headers, peer),
+        executed: Arc::clone(executed),
     };
     Ok(match params.into_request(&app.documents, app.dev_mode) {
-        Ok((kind, selected, request)) => {
-            *operation = selected;
+        Ok((kind, operation, request)) => {
+            *asked_for = operation;
             if by_get && kind != OperationType::Query {
                 return Err(Failure::method(
                     "Only queries can be sent by GET; use POST.",
@@ -200,6 +229,11 @@ fn idempotency_key(
         .map_err(|_| {
             Failure::bad_request("The Idempotency-Key must be 8 to 255 visible ASCII characters.")
         })
+}
+
+fn client(headers: &HeaderMap, peer: IpAddr) -> Client {
+    let last = headers.get_all("x-forwarded-for").iter().next_back();
+    Client::new(last.and_then(|value| value.to_str().ok()), peer)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {

@@ -4,8 +4,9 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Pos, Request, ServerError, Variables};
 use serde::Deserialize;
 
-use crate::graphql::{Documents, Operation, check_brackets, select};
+use crate::graphql::{Documents, check_brackets, check_variables, select};
 use crate::http::Failure;
+use crate::operation::Operation;
 
 /// The parameters of a request; others are ignored, as the specification asks for.
 #[derive(Deserialize)]
@@ -72,7 +73,9 @@ impl Params {
         let document = documents.parse(&self.query)?;
         let (kind, operation) =
             select(&document, self.operation_name.as_deref(), introspection).map_err(refused)?;
-        let variables = Variables::from_json(self.variables.unwrap_or_default().into());
+        let variables = self.variables.unwrap_or_default();
+        check_variables(&variables).map_err(refused)?;
+        let variables = Variables::from_json(variables.into());
         let mut request = Request::new(self.query).variables(variables);
         request.operation_name = self.operation_name;
         request.set_parsed_query(document);

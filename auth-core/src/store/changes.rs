@@ -6,8 +6,9 @@ use super::{Account, Store, StoreError};
 use crate::idempotency::IdempotencyKey;
 
 impl Store {
-    /// Replaces a password, ends all sessions of the account and begins a new one, and remembers the key. Answers whether the old password hash
-    /// was still there; if not, nothing is changed.
+    /// Replaces a password, ends all sessions of the account and begins a new one, and remembers the key. Answers whether the
+    /// old password hash, which was checked, is still the account's and the account is not disabled; if not, nothing is
+    /// changed.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
@@ -20,8 +21,7 @@ impl Store {
         key: Option<&IdempotencyKey>,
         now: u64,
     ) -> Result<bool, StoreError> {
-        const SQL: &str =
-            "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+        const SQL: &str = "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND disabled = 0";
         const END: &str = "DELETE FROM sessions WHERE account_id = $1";
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
@@ -35,8 +35,9 @@ impl Store {
                 return Ok(false);
             }
             sqlx::query(END).bind(&account.id).execute(&mut *transaction).await?;
-            begin_session!(transaction, session, key, now);
-            transaction.commit().await.map(|()| true)
+            let begun =
+                begin_session!(pool, transaction, session, proven_by: password_hash, key, now);
+            transaction.commit().await.map(|()| begun)
         })
     }
 
@@ -57,25 +58,33 @@ impl Store {
             .map(|_| ()))
     }
 
-    /// Removes an account, if it is there, with all that belongs to it, and then remembers the key.
+    /// Removes an account with all that belongs to it, and remembers the key. Answers whether the password hash, which was
+    /// checked, is still the account's and the account is not disabled; if not, nothing is changed.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
     #[tracing::instrument(name = "db delete account", skip_all, fields(otel.kind = "client"))]
     pub async fn delete_account(
         &self,
-        id: &str,
+        account: &Account,
         key: Option<&IdempotencyKey>,
         now: u64,
-    ) -> Result<(), StoreError> {
-        const SQL: &str = "DELETE FROM accounts WHERE id = $1";
+    ) -> Result<bool, StoreError> {
+        const SQL: &str =
+            "DELETE FROM accounts WHERE id = $1 AND password_hash = $2 AND disabled = 0";
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
-            let deleted = sqlx::query(SQL).bind(id).execute(&mut *transaction).await?;
-            if deleted.rows_affected() == 1 {
+            let deleted = sqlx::query(SQL)
+                .bind(&account.id)
+                .bind(&account.password_hash)
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected()
+                == 1;
+            if deleted {
                 remember!(transaction, key, None, by_refresh: false, now);
             }
-            transaction.commit().await
+            transaction.commit().await.map(|()| deleted)
         })
     }
 

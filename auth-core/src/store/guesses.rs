@@ -32,6 +32,29 @@ impl Store {
         on!(self, pool => sqlx::query_as(SQL).bind(email.normal()).bind(oldest).fetch_optional(pool).await)
     }
 
+    /// Counts an attempt before it is made, if the count is still what `seen` says. Answers whether it was.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db count attempt", skip_all, fields(otel.kind = "client"))]
+    pub async fn count_attempt(
+        &self,
+        email: &Email,
+        seen: FailedLogIns,
+        now: u64,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE failed_log_ins SET failures = failures + 1, last_at = $1 \
+             WHERE email_normal = $2 AND failures = $3 AND last_at = $4";
+        on!(self, pool => sqlx::query(SQL)
+            .bind(stored_seconds(now))
+            .bind(email.normal())
+            .bind(seen.failures)
+            .bind(seen.last_at)
+            .execute(pool)
+            .await
+            .map(|counted| counted.rows_affected() == 1))
+    }
+
     /// Counts one more wrong password. Forgets those that are too old at `now` (seconds since 1970).
     ///
     /// # Errors

@@ -142,7 +142,8 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
             if let Some(session) = session {
-                begin_session!(transaction, session, key, now);
+                let hash = &account.password_hash;
+                begin_session!(pool, transaction, session, proven_by: hash, key, now);
             }
             transaction.commit().await
         })
@@ -191,8 +192,8 @@ fn classify(error: sqlx::Error) -> StoreError {
                     5 | 6 | 8 | 10 | 13 | 14
                 )
             } else {
-                // Connection exception, insufficient resources, operator intervention, read-only transaction.
-                ["08", "53", "57", "25006"]
+                // Connection exception, insufficient resources, operator intervention, read-only transaction, deadlock.
+                ["08", "53", "57", "25006", "40"]
                     .iter()
                     .any(|class| code.starts_with(class))
             };

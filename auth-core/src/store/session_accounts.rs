@@ -14,7 +14,7 @@ const MOST: usize = 32;
 
 /// Places for [`MOST`] sessions. The same text each time, so that both databases prepare it once.
 const SQL: &str = "SELECT s.id AS session, s.expires_at, a.id, a.email, a.password_hash, a.role, a.disabled \
-     FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id IN (\
+     FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE a.disabled = 0 AND s.id IN (\
      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
      $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)";
 
@@ -43,7 +43,7 @@ struct Question {
 }
 
 impl Store {
-    /// The account of a session that has not ended at `now` (seconds since 1970).
+    /// The account of a session that has not ended at `now` (seconds since 1970), unless it is disabled.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].

@@ -1,5 +1,7 @@
 //! Sessions: begun, carried on, ended.
 
+use sqlx::{Database, Pool, Postgres, Sqlite};
+
 use super::idempotency::{FORGET_REFRESH, remember};
 use super::{Store, StoreError, stored_seconds};
 use crate::idempotency::IdempotencyKey;
@@ -22,39 +24,75 @@ pub struct StoredSession {
 /// What forgets the sessions that have expired.
 pub(super) const FORGET: &str = "DELETE FROM sessions WHERE expires_at <= $1";
 
-/// What begins a session.
-pub(super) const BEGIN: &str = "INSERT INTO sessions (id, account_id, family_hash, token_hash, expires_at) \
-     VALUES ($1, $2, $3, $4, $5)";
+/// What begins a session of an account that has proved who it is: only if the password hash that was checked is still the
+/// account's, and the account is not disabled. Between the check and this lies the wait for a hash.
+pub(super) trait BeginSession {
+    /// The statement.
+    const SQL: &'static str;
+}
 
-// A macro, because the transactions of the two databases are different types.
+macro_rules! begin_sql {
+    ($lock:literal) => {
+        concat!(
+            "INSERT INTO sessions (id, account_id, family_hash, token_hash, expires_at) SELECT $1, id, $3, $4, $5 \
+             FROM accounts WHERE id = $2 AND password_hash = $6 AND disabled = 0",
+            $lock
+        )
+    };
+}
+
+impl BeginSession for Sqlite {
+    // One writes at a time.
+    const SQL: &'static str = begin_sql!("");
+}
+
+impl BeginSession for Postgres {
+    // Waits for whoever changes the account, and makes them wait, so that they see this session and can end it.
+    const SQL: &'static str = begin_sql!(" FOR SHARE");
+}
+
+pub(super) fn begin_sql<D: Database + BeginSession>(_: &Pool<D>) -> &'static str {
+    D::SQL
+}
+
+// Answers whether the session was begun. Locks the account first and sessions then, as all transactions do. A macro,
+// because the transactions of the two databases are different types.
 macro_rules! begin_session {
-    ($transaction:expr, $session:expr, $key:expr, $now:expr) => {{
+    ($pool:expr, $transaction:expr, $session:expr, proven_by: $password_hash:expr, $key:expr, $now:expr) => {{
         let session = $session;
-        sqlx::query($crate::store::sessions::FORGET)
-            .bind($crate::store::stored_seconds($now))
-            .execute(&mut *$transaction)
-            .await?;
-        sqlx::query($crate::store::sessions::BEGIN)
+        let begun = sqlx::query($crate::store::sessions::begin_sql($pool))
             .bind(&session.id)
             .bind(&session.account_id)
             .bind(&session.family_hash)
             .bind(&session.token_hash)
             .bind(session.expires_at)
+            .bind($password_hash)
             .execute(&mut *$transaction)
-            .await?;
-        $crate::store::idempotency::remember!(
-            $transaction,
-            $key,
-            Some(&session.id),
-            by_refresh: false,
-            $now
-        );
+            .await?
+            .rows_affected()
+            == 1;
+        if begun {
+            sqlx::query($crate::store::sessions::FORGET)
+                .bind($crate::store::stored_seconds($now))
+                .execute(&mut *$transaction)
+                .await?;
+            $crate::store::idempotency::remember!(
+                $transaction,
+                $key,
+                Some(&session.id),
+                by_refresh: false,
+                $now
+            );
+        }
+        begun
     }};
 }
 pub(super) use begin_session;
 
 impl Store {
-    /// Begins a session, and remembers the key. Forgets those that have expired at `now` (seconds since 1970).
+    /// Begins a session, and remembers the key. Answers whether `password_hash`, which was checked, is still the account's
+    /// and the account is not disabled; if not, nothing is changed. Forgets the sessions that have expired at `now` (seconds
+    /// since 1970).
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
@@ -62,17 +100,20 @@ impl Store {
     pub async fn begin_session(
         &self,
         session: &StoredSession,
+        password_hash: &str,
         key: Option<&IdempotencyKey>,
         now: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
-            begin_session!(transaction, session, key, now);
-            transaction.commit().await
+            let begun =
+                begin_session!(pool, transaction, session, proven_by: password_hash, key, now);
+            transaction.commit().await.map(|()| begun)
         })
     }
 
-    /// The session whose refresh tokens share this part, if it has not expired at `now` (seconds since 1970).
+    /// The session whose refresh tokens share this part, if it has not expired at `now` (seconds since 1970) and its account
+    /// is not disabled.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
@@ -82,14 +123,15 @@ impl Store {
         family_hash: &[u8],
         now: u64,
     ) -> Result<Option<StoredSession>, StoreError> {
-        const SQL: &str = "SELECT id, account_id, family_hash, token_hash, expires_at FROM sessions \
-             WHERE family_hash = $1 AND expires_at > $2";
+        const SQL: &str = "SELECT s.id, s.account_id, s.family_hash, s.token_hash, s.expires_at \
+             FROM sessions s JOIN accounts a ON a.id = s.account_id \
+             WHERE s.family_hash = $1 AND s.expires_at > $2 AND a.disabled = 0";
         let now = stored_seconds(now);
         on!(self, pool => sqlx::query_as(SQL).bind(family_hash).bind(now).fetch_optional(pool).await)
     }
 
-    /// Replaces a session's refresh token, and remembers the key. Answers whether the old one was still the good one; if
-    /// not, nothing is changed.
+    /// Replaces a session's refresh token, and remembers the key. Answers whether the old one was still the good one, and the
+    /// account is not disabled; if not, nothing is changed.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
@@ -101,7 +143,8 @@ impl Store {
         key: Option<&IdempotencyKey>,
         now: u64,
     ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE sessions SET token_hash = $1 WHERE id = $2 AND token_hash = $3";
+        const SQL: &str = "UPDATE sessions SET token_hash = $1 WHERE id = $2 AND token_hash = $3 \
+             AND EXISTS (SELECT 1 FROM accounts WHERE id = account_id AND disabled = 0)";
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             let rotated = sqlx::query(SQL)

@@ -17,6 +17,10 @@ has a say (a wrong path, no JSON) have the same shape: `{\"errors\": [{\"message
 The status is that of the HTTP answer. Errors of fields come with 200, as GraphQL has it. A document that is not carried out at all
 (`BAD_REQUEST`) comes with 400 where the client accepts `application/graphql-response+json`, and otherwise with 200.
 
+An answer has ten errors at most, then one that says how many more there are, and long messages are shortened in the middle. A document
+may have 200 fields, 10 aliases, 10 directives, 20 variables, 100 arguments and 200 values, 8 levels, and names of 100 bytes; its variables 200 values;
+an answer 64 KiB. Over one of these it is refused with `BAD_REQUEST` before anything is carried out.
+
 | code | status | message | meaning | what a client should do |
 |---|---|---|---|---|
 ";

@@ -1,7 +1,10 @@
 //! Black-box tests: each starts a node on a port and a database of its own, and talks to it over a socket.
 
+mod answer_size;
 mod bad_input;
+mod check_and_act;
 mod config;
+mod connections;
 mod database;
 mod dev_mode;
 mod docs;

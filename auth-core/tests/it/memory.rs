@@ -1,5 +1,8 @@
 //! Memory: no more than the hashes that run need, and back when they have ended.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use serde_json::json;
 
 use crate::process::{Process, wait_until};
@@ -51,6 +54,34 @@ fn a_wave_of_hashes_takes_no_more_memory_than_promised_and_gives_it_back() {
     wait_until("the memory is given back", || {
         memory(&process, "VmRSS") <= CONSTANT
     });
+}
+
+#[test]
+fn strangers_who_ask_much_and_read_nothing_take_little_memory() {
+    const STRANGERS: u64 = 100;
+    let process = Process::start(&[]);
+    let query = format!("query({}) {{ me {{ id }} }}", "$a:I ".repeat(12_900));
+    let body = json!({ "query": query }).to_string();
+    let head =
+        "POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length:";
+    let address = process.url.trim_start_matches("http://");
+    let strangers: Vec<_> = (0..STRANGERS)
+        .map(|_| {
+            let mut stranger = TcpStream::connect(address).unwrap();
+            write!(stranger, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+            stranger
+        })
+        .collect();
+    wait_until("all are answered", || {
+        let metrics = process.get("/metrics").into_body().read_to_string();
+        let refused = r#"auth_requests_total{operation="other",outcome="bad_request"} "#;
+        metrics.unwrap().contains(&format!("{refused}{STRANGERS}"))
+    });
+    let peak = memory(&process, "VmHWM");
+    // Their requests, once as they came and once as they are read, and what each connection takes.
+    let most = CONSTANT + STRANGERS * 2 * 64 * 1024;
+    assert!(peak <= most, "{} MiB at the peak", peak / MIB);
+    drop(strangers);
 }
 
 /// A line of `/proc/PID/status`, in bytes.

@@ -204,7 +204,7 @@ fn who_waits_for_a_hash_is_counted_and_so_is_who_went_away() {
     });
     let variables = json!({ "email": EMAIL, "password": PASSWORD });
     let body = json!({ "query": log_in(), "variables": variables }).to_string();
-    let crowd = node.crowd(3, &body);
+    let crowd = node.crowd(3, "192.0.2.1", &body);
     node.wait_until("two wait for the first", || {
         node.metric("auth_hashes_in_flight") == 1.0 && node.metric("auth_hashes_waiting") == 2.0
     });

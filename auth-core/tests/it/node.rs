@@ -99,13 +99,16 @@ impl Node {
         node
     }
 
-    /// Clients that have sent a body to `/graphql` and wait for the answer until they are dropped.
-    pub fn crowd(&self, clients: usize, body: &str) -> Vec<TcpStream> {
-        let address = self.url.trim_start_matches("http://");
-        let head = "POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length:";
-        (0..clients)
+    /// Connections that have sent a body to `/graphql` for the client at `address` and wait for the answer until they are
+    /// dropped.
+    pub fn crowd(&self, connections: usize, address: &str, body: &str) -> Vec<TcpStream> {
+        let node = self.url.trim_start_matches("http://");
+        let head = format!(
+            "POST /graphql HTTP/1.1\r\nhost: a\r\nx-forwarded-for: {address}\r\ncontent-type: application/json\r\ncontent-length:"
+        );
+        (0..connections)
             .map(|_| {
-                let mut client = TcpStream::connect(address).unwrap();
+                let mut client = TcpStream::connect(node).unwrap();
                 write!(client, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
                 client
             })

@@ -6,11 +6,15 @@ use crate::node::{EMAIL, Node, PASSWORD, code, log_in};
 
 /// One hash at a time, which takes a good part of a second in any build.
 fn slow() -> Node {
+    slow_with_queue(1)
+}
+
+fn slow_with_queue(seconds: u64) -> Node {
     let node = Node::start_with(|config| {
         config.password.scrypt.log_n = 14;
         config.password.scrypt.p = 8;
         config.password.concurrent_hashes = 1;
-        config.password.queue_seconds = 1;
+        config.password.queue_seconds = seconds;
     });
     node.sign_up(EMAIL, PASSWORD);
     node
@@ -68,12 +72,12 @@ fn what_cannot_be_hashed_in_time_is_refused_and_everything_else_goes_on() {
 }
 
 #[test]
-fn a_client_that_goes_away_leaves_the_line() {
+fn a_client_that_goes_away_leaves_the_queue() {
     let node = slow();
     let before = node.hashes();
     let body = body();
     // Few enough that none is refused: they would all have been hashed.
-    let crowd = node.crowd(3, &body);
+    let crowd = node.crowd(3, "192.0.2.1", &body);
     node.wait_until("a hash is running", || {
         node.metric("auth_hashes_in_flight") > 0.0
     });
@@ -87,4 +91,35 @@ fn a_client_that_goes_away_leaves_the_line() {
         "{} hashes for those who left",
         node.hashes() - before - 1.0
     );
+}
+
+#[test]
+fn a_flood_from_one_address_delays_another_by_one_hash() {
+    let node = slow_with_queue(60);
+    let flood = node.crowd(12, "192.0.2.1", &body());
+    node.wait_until("the flood is in the queue", || {
+        node.metric("auth_hashes_waiting") == 11.0
+    });
+    let before = node.hashes();
+    let answer = node.post(&[("x-forwarded-for", "192.0.2.2")], body());
+    assert!(answer.json()["data"]["logIn"].is_object(), "{answer:?}");
+    // One of the flood's, its own, and one that began while the answer came.
+    let hashes = node.hashes() - before;
+    assert!(hashes <= 3.0, "{hashes} hashes until it was answered");
+    drop(flood);
+}
+
+#[test]
+fn a_flood_that_fills_the_queue_sheds_its_own_load_and_nobody_elses() {
+    let node = slow_with_queue(3);
+    let flood = node.crowd(40, "192.0.2.1", &body());
+    node.wait_until("some of the flood is refused", || {
+        node.metric("auth_hashes_refused_total") > 0.0
+    });
+    for client in 2..5 {
+        let address = format!("192.0.2.{client}");
+        let answer = node.post(&[("x-forwarded-for", &address)], body());
+        assert!(answer.json()["data"]["logIn"].is_object(), "{answer:?}");
+    }
+    drop(flood);
 }

@@ -18,8 +18,9 @@ use crate::database;
 use crate::node::{EMAIL, Node, PASSWORD, code};
 
 /// The modules whose tests run on PostgreSQL, too: all that reach the store.
-const BEHAVIOUR: [&str; 8] = [
+const BEHAVIOUR: [&str; 9] = [
     "bad_input::",
+    "check_and_act::",
     "guessing::",
     "idempotency::",
     "overload::",

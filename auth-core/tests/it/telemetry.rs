@@ -78,7 +78,7 @@ fn spans_reach_zipkin_as_children_of_the_callers_span() {
         assert_eq!(request["localEndpoint"]["serviceName"], "auth-core");
         assert_eq!(request["tags"]["node"], "auth1");
         assert_eq!(request["tags"]["outcome"], "ok");
-        for name in ["hash", "db account by email", "db add account"] {
+        for name in ["wait for hash", "hash", "db add account"] {
             assert_eq!(
                 (&named(name)["traceId"], &named(name)["parentId"]),
                 (&TRACE.into(), &request["id"]),
@@ -186,6 +186,32 @@ fn requests_without_a_trace_start_one_each() {
         .filter(|id| id.len() == 32 && id.bytes().any(|byte| byte != b'0'))
         .collect();
     assert_eq!(ids.len(), 2, "{ids:?}");
+}
+
+#[test]
+fn what_changes_something_has_a_line_however_the_query_is_written() {
+    let process = Process::start(&[]);
+    let sign_up = format!("signUp(email: \"{EMAIL}\", password: \"{PASSWORD}\") {{ message }}");
+    let log_in = format!("logIn(email: \"{EMAIL}\", password: \"{PASSWORD}\")");
+    for query in [
+        format!("mutation {{ __typename a: {sign_up} }}"),
+        format!(
+            "mutation {{ ...f }} fragment f on Mutation {{ __typename me: {log_in} {{ message }} }}"
+        ),
+        format!("mutation {{ {log_in} @skip(if: true) {{ message }} __typename }}"),
+    ] {
+        process.graphql(&[], &query, json!({}));
+    }
+    let lines = requests(process);
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| format!("{} {}", line["operation"], line["outcome"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        lines,
+        ["signUp ok", "logIn ok"],
+        "what is skipped does not happen"
+    );
 }
 
 #[test]
