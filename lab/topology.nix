@@ -10,6 +10,7 @@
 #   scratch    an empty directory outside of it for PostgreSQL, which does not run as root
 #   programs   { NAME = PATH; } of every program that was found
 #   zipkinJar  path of Zipkin's server
+#   tlsProfile the gateway's profile of TLS; null for the default
 #   scrypt     scrypt's cost for new passwords, { log_n, r, p }; null for auth-core's own default
 #   parts      the names of the parts to run; null for all
 { settings }:
@@ -49,14 +50,14 @@ let
     url = "https://${address.gateway}:8443";
     pages = { "statistics" = "http://${address.gateway}:8404/stats"; };
     listens = [ "${address.gateway}:8443" "${address.gateway}:8404" ];
-    files."haproxy.cfg" = import (render + "/haproxy.nix") {
+    files."haproxy.cfg" = import (render + "/haproxy.nix") ({
       listen = "${address.gateway}:8443";
       statsListen = "${address.gateway}:8404";
       certificate = "${directory}/keys/gateway.pem";
+      hosts = [ address.gateway "localhost" ];
       nodes = runningNodes;
-      limits = import (render + "/default-limits.nix");
       extraGlobal = [ "stats socket ${own "gateway"}/admin.sock mode 600 level admin" ];
-    };
+    } // (if lab.tlsProfile == null then { } else { inherit (lab) tlsProfile; }));
     # HAProxy takes a node for healthy until its first check has failed: it had better not begin before them.
     after = map (node: node.name) runningNodes;
     command = [ programs.haproxy "-db" "-f" "${own "gateway"}/haproxy.cfg" ];
@@ -73,6 +74,7 @@ let
       node = node.name;
       listen = node.address;
       drain_seconds = 2;
+      max_connections = (import (render + "/gateway-defaults.nix")).connections.node;
       database =
         if onPostgres then
           {
@@ -193,11 +195,10 @@ let
     url = "http://${address.zipkin}:9411/zipkin";
     listens = [ "${address.zipkin}:9411" ];
     files = { };
-    # A quick start counts for more here than peak speed. Zipkin listens on every address unless its server is told one.
+    # A quick start counts for more here than peak speed.
     command = [
       programs.java "-Xmx256m" "-XX:TieredStopAtLevel=1" "-XX:+UseSerialGC" "-jar" lab.zipkinJar
-      "--armeria.ports[0].ip=${address.zipkin}" "--armeria.ports[0].port=9411" "--armeria.ports[0].protocols[0]=http"
-    ];
+    ] ++ import (render + "/zipkin.nix") { ip = address.zipkin; port = 9411; };
     ready = http "http://${address.zipkin}:9411/health";
   };
 

@@ -186,6 +186,7 @@ in
 
     services.authstack.auth-core.settings = {
       node = lib.mkDefault stack.host;
+      max_connections = lib.mkDefault (import ./render/gateway-defaults.nix).connections.node;
       listen = lib.mkDefault (fleet.endpoint fleet.self.address stack.ports.core);
       log.format = lib.mkDefault "json";
       tracing = lib.mkIf (monitors != { }) {

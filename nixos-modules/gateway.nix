@@ -42,8 +42,10 @@ let
     listenPlain = lib.concatMapStringsSep "," (address: fleet.endpoint address 80) cfg.listenAddresses;
     statsListen = fleet.endpoint fleet.self.address stack.ports.gatewayMetrics;
     certificate = loadedCertificate;
+    hosts = [ stack.domain ];
     acmeChallenge = if cfg.tls.source == "acme" then "127.0.0.1:${toString acmePort}" else null;
     inherit (cfg) answerSeconds hstsSeconds limits;
+    tlsProfile = cfg.tls.profile;
     nodes = lib.mapAttrsToList (name: node: {
       inherit name;
       inherit (node) weight;
@@ -68,7 +70,7 @@ let
         touch $out
       '';
 
-  defaultLimits = import ./render/default-limits.nix;
+  defaults = import ./render/gateway-defaults.nix;
 
   limit =
     what: default:
@@ -135,6 +137,14 @@ in
           `systemctl reload haproxy` takes it up without dropping a connection.
         '';
       };
+      profile = mkOption {
+        type = types.enum [
+          "intermediate"
+          "modern"
+        ];
+        default = defaults.tlsProfile;
+        description = "Which of Mozilla's profiles of TLS clients must speak: `intermediate` is TLS 1.2 and 1.3, `modern` is 1.3 alone.";
+      };
     };
 
     answerSeconds = mkOption {
@@ -148,13 +158,14 @@ in
 
     hstsSeconds = mkOption {
       type = types.ints.unsigned;
-      default = 31536000;
+      default = defaults.hstsSeconds;
       description = "How long browsers shall insist on HTTPS for the domain (HSTS, RFC 6797), in seconds; 0 to not ask for it.";
     };
 
     limits = {
-      requests = limit "Requests" defaultLimits.requests;
-      failedLogIns = limit "Log-ins that fail" defaultLimits.failedLogIns;
+      requests = limit "Requests" defaults.limits.requests;
+      hashes = limit "Requests that may cost a password hash, whatever comes of them (sign-ups, log-ins, changes of password, deletions of accounts)," defaults.limits.hashes;
+      failedLogIns = limit "Log-ins that fail" defaults.limits.failedLogIns;
     };
   };
 

@@ -38,13 +38,13 @@ in
         JDK_JAVA_OPTIONS = "-Xms32m -Xmx512m -XX:-UsePerfData";
       };
       serviceConfig = import ./hardening.nix // {
-        # Zipkin listens on every address unless its server is told one.
-        ExecStart = lib.escapeShellArgs [
-          (lib.getExe cfg.package)
-          "--armeria.ports[0].ip=${fleet.self.address}"
-          "--armeria.ports[0].port=${toString stack.ports.zipkin}"
-          "--armeria.ports[0].protocols[0]=http"
-        ];
+        ExecStart = lib.escapeShellArgs (
+          [ (lib.getExe cfg.package) ]
+          ++ import ./render/zipkin.nix {
+            ip = fleet.self.address;
+            port = stack.ports.zipkin;
+          }
+        );
         Restart = "always";
         RestartSec = 1;
         SuccessExitStatus = 143;

@@ -64,7 +64,7 @@ def give_addresses(client, gateway):
 
 
 def begin_load(client, seconds, users=40, rate=20):
-    """Puts the session load on the gateway, in the background. Each user has an address of its own, as limits count by them."""
+    """Puts the session load on the gateway, in the background. Each round comes from another address, as limits count by them."""
     give_addresses(client, front)
     client.succeed(
         "systemd-run --unit=load --property=Type=oneshot --property=RemainAfterExit=yes --no-block --setenv=PATH=$PATH"

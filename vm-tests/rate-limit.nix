@@ -18,11 +18,11 @@
     keys = f"https://{DOMAIN}/.well-known/jwks.json"
 
 
-    def burst(requests, source):
+    def burst(requests, source, to=keys):
         """How often each status was the answer."""
         lines = client.succeed(
             f"curl --silent --cacert /tmp/ca.pem --interface {source} --output /dev/null --write-out '%{{http_code}}\\n'"
-            f" '{keys}?[1-{requests}]'"
+            f" {to}'?[1-{requests}]'"
         ).split()
         return {status: lines.count(status) for status in set(lines)}
 
@@ -53,6 +53,12 @@
             t.assertEqual(error_code(log_in(client, f"user{number}@example.org")), "INVALID_CREDENTIALS")
         t.assertEqual(error_code(log_in(client, "user20@example.org")), "RATE_LIMITED")
         t.assertEqual(burst(1, first), {"200": 1})
+
+    with subtest("who may keep the cores hashing is told to wait, and goes on asking"):
+        mutation = "--header 'Content-Type: application/json' --data '{\"query\":\"mutation { signUp }\"}'"
+        answers = burst(70, "192.168.1.200", f"{mutation} https://{DOMAIN}/graphql")
+        t.assertEqual(answers["429"], 10)
+        t.assertEqual(burst(1, "192.168.1.200"), {"200": 1})
 
     with subtest("health checks are not counted"):
         burst(300, first)

@@ -38,6 +38,12 @@
             t.assertNotEqual(status, 0, text)
             t.assertRegex(text, "alert protocol version|tlsv1 alert|alert number 70")
 
+    with subtest("what Mozilla's guidelines leave out is not spoken"):
+        for offer in ["-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256", "-tls1_2 -cipher AES128-GCM-SHA256", "-groups X448", "-groups P-521"]:
+            status, text = client.execute(f"echo | openssl s_client -connect {DOMAIN}:443 {offer} -CAfile /tmp/ca.pem 2>&1")
+            t.assertNotEqual(status, 0, offer)
+            t.assertIn("handshake failure", text, offer)
+
     with subtest("a new certificate is taken up without a failed request or a new process"):
         serial = f"openssl s_client -connect {DOMAIN}:443 </dev/null 2>/dev/null | openssl x509 -noout -serial"
         before, main_pid = client.succeed(serial), single.succeed("systemctl show --property=MainPID haproxy")

@@ -14,6 +14,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
+use time::OffsetDateTime;
+
+/// How long the gateway's certificate is valid, as those of Let's Encrypt are.
+const CERTIFICATE_LIFE: time::Duration = time::Duration::days(89);
 
 /// Makes what is missing in `folder` and returns the path of the CA certificate, which clients must trust.
 ///
@@ -41,6 +45,9 @@ pub fn prepare(folder: &Path, gateway_address: &str) -> Result<PathBuf> {
         .push(DnType::CommonName, "authstack lab gateway");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - time::Duration::DAY;
+    params.not_after = now + CERTIFICATE_LIFE;
     let certificate = params.signed_by(&key, &Issuer::new(ca_params(), ca_key))?;
     write(
         &folder.join("gateway.pem"),

@@ -1,8 +1,8 @@
 //! What must be there before the first process starts: keys, addresses, and every configuration as a file.
 
 use std::{
-    fs,
-    os::unix::fs::symlink,
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -25,6 +25,8 @@ pub struct Setup {
     pub directory: PathBuf,
     /// The addresses to run on.
     pub network: Network,
+    /// The gateway's profile of TLS; `None` for the default.
+    pub tls_profile: Option<String>,
     /// The cost of new password hashes; `None` for auth-core's own default.
     pub scrypt: Option<ScryptCost>,
     /// The names of the parts to run; `None` for all.
@@ -53,8 +55,7 @@ impl Setup {
     /// When a program is missing, an address is taken, or a file can't be written.
     pub(crate) async fn prepare(self) -> Result<Prepared> {
         let directory = std::path::absolute(&self.directory)?;
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
+        make_private(&directory)?;
         let programs = programs::find(&["setpriv", "nix-instantiate", "auth-core"])?;
         let keys = directory.join("keys");
         let ca = keys::prepare(&keys, &format!("{}.1", self.network.prefix()))?;
@@ -77,6 +78,7 @@ impl Setup {
             } else {
                 PathBuf::new()
             },
+            tls_profile: self.tls_profile.as_deref(),
             scrypt: self.scrypt,
             parts: self.parts.as_deref(),
         })
@@ -113,6 +115,16 @@ impl Setup {
     }
 }
 
+/// Makes the state directory, or takes it from everybody else: keys, passwords' hashes and logs are the user's alone.
+///
+/// # Errors
+/// When it can't be made, or belongs to somebody else.
+pub fn make_private(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o700)))
+        .with_context(|| format!("cannot make {} private", directory.display()))
+}
+
 /// Makes a temporary folder outside the state directory, which an unprivileged user may not be able to reach; and a link to it
 /// in `data`, by which the next start finds what a killed lab could not remove.
 fn scratch(data: &Path) -> Result<TempDir> {
@@ -121,7 +133,10 @@ fn scratch(data: &Path) -> Result<TempDir> {
         let _ = fs::remove_dir_all(old);
         fs::remove_file(&link)?;
     }
-    let folder = TempDir::with_prefix("authstack-")?;
+    let folder = tempfile::Builder::new()
+        .prefix("authstack-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()?;
     symlink(folder.path(), &link)?;
     Ok(folder)
 }

@@ -48,6 +48,8 @@ pub struct Settings<'a> {
     pub programs: &'a BTreeMap<String, PathBuf>,
     /// Zipkin's server.
     pub zipkin_jar: PathBuf,
+    /// The gateway's profile of TLS; `None` for the default.
+    pub tls_profile: Option<&'a str>,
     /// The cost of new password hashes.
     pub scrypt: Option<ScryptCost>,
     /// The names of the parts to run; `None` for all.

@@ -14,6 +14,7 @@ use lab::{
     control::{self, Answer, Request},
     network::Network,
     process::describe,
+    setup,
     stack::log_end,
 };
 use tokio::{
@@ -34,7 +35,7 @@ pub async fn run(state: &Path, topology: TopologyName, background: bool) -> Resu
         rustix::process::setsid().context("cannot leave the terminal's session")?;
     }
     let begin = Instant::now();
-    fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
+    setup::make_private(state)?;
     let requests = control::listen(state).await?;
     let done = serve(state, topology, requests, begin).await;
     let _ = fs::remove_file(control::socket(state));
@@ -54,6 +55,7 @@ async fn serve(
         topology,
         directory: state.to_owned(),
         network: Network::of_the_user()?,
+        tls_profile: None,
         scrypt: None,
         parts: None,
     };
@@ -173,6 +175,7 @@ async fn answer(stack: &Stack, request: Request) -> Result<Answer> {
 
 /// Starts the stack in the background and returns when it is ready.
 pub async fn detached(state: &Path, topology: TopologyName) -> Result<()> {
+    setup::make_private(state)?;
     fs::create_dir_all(state.join("logs"))?;
     if UnixStream::connect(control::socket(state)).await.is_ok() {
         bail!("it is already running: `./dev status` shows it, `./dev down` ends it");

@@ -68,7 +68,7 @@ struct RunArgs {
     /// Write the report as JSON to this file
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
-    /// Each user comes from its own local address of this range, such as 127.9.8.0/24
+    /// Each round of a user comes from the next local address of this range, such as 127.9.8.0/24: limits count by address
     #[arg(long, value_name = "CIDR")]
     from: Option<Ipv4Net>,
 }

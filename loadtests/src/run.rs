@@ -32,7 +32,7 @@ pub async fn run(target: &Target, load: &Load) -> Result<Report> {
     let (start, started_at) = (Instant::now(), SystemTime::now());
     let run = Arc::new(Run {
         endpoint: target.endpoint(),
-        clients: target.clients().to_vec(),
+        clients: target.clients(),
         pace: Pace::new(start, Duration::from_secs(load.seconds), load.rate),
         recorder: Recorder::new(start),
     });
@@ -46,7 +46,7 @@ pub async fn run(target: &Target, load: &Load) -> Result<Report> {
     Ok(Report {
         interrupted: goose::is_killswitch_triggered(),
         url: target.url().into(),
-        users: target.clients().len(),
+        users: target.users(),
         rate_limit: load.rate,
         planned_seconds: load.seconds,
         started_at: started_at.duration_since(UNIX_EPOCH)?.as_secs(),
@@ -94,7 +94,7 @@ async fn attack(target: &Target, load: &Load, run: Arc<Run>) -> Result<()> {
     });
     let mut configuration = GooseConfiguration::default();
     configuration.host = Some(target.url().into());
-    configuration.users = Some(target.clients().len());
+    configuration.users = Some(target.users());
     // All users at once.
     configuration.increase_rate = Some("1000000".into());
     configuration.run_time = Some(load.seconds.to_string());

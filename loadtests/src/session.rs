@@ -2,6 +2,7 @@
 //!
 //! Every round is a new account, so rounds do not depend on each other.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, HeaderMap};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use crate::graphql::{Operation, Reason, judge, printable};
 use crate::pace::Pace;
 use crate::recorder::{Outcome, Recorder};
-use crate::target::root_cause;
+use crate::target::{Clients, root_cause};
 
 /// The largest answer that is read, in bytes; the right ones are far below.
 const LARGEST_ANSWER: usize = 1 << 20;
@@ -23,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What all virtual users share.
 pub(crate) struct Run {
     pub(crate) endpoint: String,
-    pub(crate) clients: Vec<Client>,
+    pub(crate) clients: Arc<Clients>,
     pub(crate) pace: Pace,
     pub(crate) recorder: Recorder,
 }
@@ -48,7 +49,8 @@ impl Account {
 
 /// One virtual user's way through the scenario, once.
 pub(crate) async fn round(run: &Run, user: usize) {
-    if visit(run, &run.clients[user]).await.is_err() {
+    let client = run.clients.next(user).expect("one like those before");
+    if visit(run, &client).await.is_err() {
         sleep(PAUSE).await;
     }
 }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fs;
 use std::net::{IpAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,16 +16,48 @@ use serde_json::json;
 /// How long a request may take; one that takes longer has failed.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The service under load, and one HTTP client for each virtual user, with connections of its own.
+/// The service under load, and the HTTP clients of the virtual users.
 pub struct Target {
     url: String,
-    clients: Vec<Client>,
+    users: usize,
+    clients: Arc<Clients>,
+}
+
+/// An HTTP client for each visit of a virtual user.
+#[derive(Debug)]
+pub(crate) enum Clients {
+    /// One for each user, who keeps it, from whatever address the system gives it.
+    Kept(Vec<Client>),
+    /// A new one for each visit, from the range's next address: limits count by address.
+    Moving {
+        roots: Option<Vec<Certificate>>,
+        range: Ipv4Net,
+        visits: AtomicUsize,
+    },
+}
+
+impl Clients {
+    /// The client for the next visit of a user.
+    pub(crate) fn next(&self, user: usize) -> Result<Client> {
+        match self {
+            Self::Kept(clients) => Ok(clients[user].clone()),
+            Self::Moving {
+                roots,
+                range,
+                visits,
+            } => {
+                let visit = visits.fetch_add(1, Ordering::Relaxed);
+                let source = range.hosts().nth(visit % range.hosts().count());
+                client(roots.as_deref(), source.map(IpAddr::from))
+            }
+        }
+    }
 }
 
 impl Target {
     /// A target at `url` (`https://host:port`) for `users` virtual users, trusting only the certificates in the PEM
-    /// file `ca` (`None`: the system's roots). Each user has its own address of the range `from`, if given; all of them
-    /// must be this machine's.
+    /// file `ca` (`None`: the system's roots). Each visit of a user comes from the next address of the range `from`, if
+    /// given; all of them must be this machine's.
     ///
     /// # Errors
     /// A text that says what to change, when the URL, the file or the range cannot be used.
@@ -44,16 +78,24 @@ impl Target {
             "--url {url:?} must end with the host, the port or a path; `/graphql` is added to it"
         );
         let roots = ca.map(read_roots).transpose()?;
-        let sources = from
-            .map(|range| sources(range, users))
-            .transpose()?
-            .unwrap_or_else(|| vec![None; users]);
-        let clients = sources
-            .into_iter()
-            .map(|source| client(roots.as_deref(), source));
+        let clients = match from {
+            None => {
+                let clients = (0..users).map(|_| client(roots.as_deref(), None));
+                Clients::Kept(clients.collect::<Result<_>>()?)
+            }
+            Some(range) => {
+                check_range(range, users)?;
+                Clients::Moving {
+                    roots,
+                    range,
+                    visits: AtomicUsize::new(0),
+                }
+            }
+        };
         Ok(Self {
             url: parsed.as_str().trim_end_matches('/').to_owned(),
-            clients: clients.collect::<Result<_>>()?,
+            users,
+            clients: Arc::new(clients),
         })
     }
 
@@ -67,9 +109,14 @@ impl Target {
         format!("{}/graphql", self.url)
     }
 
+    /// How many virtual users there are.
+    pub(crate) fn users(&self) -> usize {
+        self.users
+    }
+
     /// The virtual users' clients.
-    pub(crate) fn clients(&self) -> &[Client] {
-        &self.clients
+    pub(crate) fn clients(&self) -> Arc<Clients> {
+        Arc::clone(&self.clients)
     }
 
     /// Asks whether anybody is there, so that a wrong address or certificate is one clear error before the run and
@@ -79,7 +126,8 @@ impl Target {
     /// A text that says why there was no answer and what to look at.
     pub async fn reach(&self) -> Result<()> {
         let question = json!({ "query": "query Reach { __typename }", "operationName": "Reach" });
-        let asked = self.clients[0].post(self.endpoint()).json(&question);
+        let client = self.clients.next(0)?;
+        let asked = client.post(self.endpoint()).json(&question);
         let Err(error) = asked.send().await else {
             return Ok(());
         };
@@ -93,23 +141,25 @@ impl Target {
     }
 }
 
-/// An address of `range` for each user.
-fn sources(range: Ipv4Net, users: usize) -> Result<Vec<Option<IpAddr>>> {
-    let sources: Vec<IpAddr> = range.hosts().take(users).map(IpAddr::from).collect();
+/// Holds `range` against the users, who must be able to visit from different addresses, and against this machine's addresses.
+fn check_range(range: Ipv4Net, users: usize) -> Result<()> {
+    let size = range.hosts().count();
     ensure!(
-        sources.len() == users,
-        "--from {range} has {} addresses for {users} users; take a larger range or fewer --users",
-        sources.len()
+        size >= users,
+        "--from {range} has {size} addresses for {users} users; take a larger range or fewer --users",
     );
-    for source in &sources {
-        TcpListener::bind((*source, 0)).with_context(|| {
+    for source in [range.hosts().next(), range.hosts().last()]
+        .into_iter()
+        .flatten()
+    {
+        TcpListener::bind((source, 0)).with_context(|| {
             format!(
                 "--from {range}: {source} is not an address of this machine; take a loopback range like 127.9.8.0/24, \
                  or make the range local by `ip route add local {range} dev lo`"
             )
         })?;
     }
-    Ok(sources.into_iter().map(Some).collect())
+    Ok(())
 }
 
 fn client(roots: Option<&[Certificate]>, source: Option<IpAddr>) -> Result<Client> {
@@ -182,14 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn source_addresses_are_this_machines_own_and_one_for_each_user() {
+    fn source_addresses_are_this_machines_own_and_no_fewer_than_users() {
         let url = "http://127.0.0.1";
         // A range for documentation (RFC 5737), which no machine has.
         assert!(refusal(url, Some("192.0.2.0/24")).contains("not an address of this machine"));
         assert!(refusal(url, Some("127.9.8.0/29")).contains("6 addresses for 7 users"));
-        assert_eq!(
-            target(url, Some("127.9.8.0/28")).unwrap().clients().len(),
-            7
-        );
+        assert!(target(url, Some("127.9.8.0/28")).is_ok());
     }
 }

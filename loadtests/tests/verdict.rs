@@ -230,7 +230,7 @@ async fn requests_under_way_at_the_end_are_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_user_comes_from_its_own_address() {
+async fn each_round_comes_from_the_next_address() {
     let (fake, ran) = against(
         Fault::None,
         &[
@@ -241,14 +241,15 @@ async fn each_user_comes_from_its_own_address() {
             "--rate",
             "50",
             "--from",
-            "127.9.8.0/24",
+            "127.9.8.0/29",
         ],
     )
     .await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // Fifty requests are more than twelve rounds, so each of the six addresses has been used twice.
     assert_eq!(
         fake.client_addresses(),
-        ["127.9.8.1", "127.9.8.2", "127.9.8.3"]
+        [1, 2, 3, 4, 5, 6].map(|host| format!("127.9.8.{host}"))
     );
 }
 

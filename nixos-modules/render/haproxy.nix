@@ -1,6 +1,9 @@
 # The gateway: HAProxy terminates TLS and spreads requests over the auth-core nodes.
 #
 # Settings in, the text of haproxy.cfg out. Written for HAProxy 2.6 and checked on 3.x: no keyword that only one of them knows.
+let
+  defaults = import ./gateway-defaults.nix;
+in
 {
   # "ADDRESS:PORT" on which clients reach the gateway over TLS.
   listen,
@@ -14,22 +17,31 @@
   log ? "stdout format raw local0",
   # Lines added to the `global` section, such as the admin socket's.
   extraGlobal ? [ ],
-  # Connections held open at once, over all clients.
-  maxConnections ? 4000,
+  # The names and addresses under which clients know the gateway; requests for others are refused. Their port is not looked at.
+  hosts,
+  # How many connections are held open: described with the defaults.
+  connections ? defaults.connections,
   # How long a node may take for an answer. After that another is asked, or the client is told.
   answerSeconds ? 30,
   # "ADDRESS:PORT" that answers plain HTTP with the way to HTTPS; null for none.
   listenPlain ? null,
   # "ADDRESS:PORT" of an ACME client that proves over plain HTTP that the domain is ours; null for none.
   acmeChallenge ? null,
+  # Which of Mozilla's profiles of TLS: "intermediate" or "modern".
+  tlsProfile ? defaults.tlsProfile,
   # How long browsers shall insist on HTTPS (RFC 6797), in seconds; 0 says nothing of it.
-  hstsSeconds ? 0,
-  # What one client address may do before it is told to wait: { requests, failedLogIns }, each { count; seconds; } or null.
-  limits ? { },
+  hstsSeconds ? defaults.hstsSeconds,
+  # What one client address may do before it is told to wait: { requests, hashes, failedLogIns }, each { count; seconds; } or null.
+  limits ? defaults.limits,
 }:
 let
-  requestLimit = limits.requests or null;
-  logInLimit = limits.failedLogIns or null;
+  # Each computes a hash before its outcome is known.
+  hashingMutations = [
+    "signUp"
+    "logIn"
+    "changePassword"
+    "deleteAccount"
+  ];
   optionals = condition: list: if condition then list else [ ];
 
   lines = builtins.concatStringsSep "\n";
@@ -43,60 +55,38 @@ let
     }:
     "server ${name} ${address} weight ${toString weight}";
 
-  # An error in the shape of the API's, as a HAProxy string.
-  graphqlError =
-    code: message:
-    "'"
-    + builtins.toJSON {
-      errors = [
-        {
-          inherit message;
-          extensions = { inherit code; };
-        }
-      ];
-    }
-    + "'";
-  ownError =
-    { status, code, message, headers ? "" }:
-    "http-error status ${toString status} content-type application/json string ${graphqlError code message}${headers}";
+  errors = import ./haproxy/errors.nix;
+  logging = import ./haproxy/log.nix;
+  limiting = import ./haproxy/limits.nix limits;
 
-  # Counted by address, and by /64 network where addresses are free. Refused requests count, so whoever goes on stays out.
-  limited = requestLimit != null || logInLimit != null;
-  tooMany =
-    limit: message: condition:
-    "http-request return status 429 hdr retry-after ${toString limit.seconds} content-type application/json string "
-    + "${graphqlError "RATE_LIMITED" "${message} Try again in ${toString limit.seconds} seconds."} if ${condition} gt ${toString limit.count} }";
-  limitRules =
-    optionals limited [ "http-request track-sc0 src,ipmask(32,64) table clients" ]
-    ++ optionals (requestLimit != null) [
-      (tooMany requestLimit "Too many requests from your address." "{ sc_http_req_rate(0)")
-    ]
-    ++ optionals (logInLimit != null) [
-      (tooMany (logInLimit // { count = logInLimit.count - 1; })
-        "Too many log-ins from your address have failed."
-        "{ path /graphql } { sc_gpc0_rate(0)"
-      )
-      "http-response sc-inc-gpc0(0) if { res.hdr(x-auth-outcome) -m str login-failed }"
-    ];
-  seconds = limit: if limit == null then 0 else limit.seconds;
-  longest = a: b: if a > b then a else b;
-  clientTable = optionals limited [
-    ""
-    "backend clients"
-    (
-      "  stick-table type ipv6 size 100k expire ${toString (2 * longest (seconds requestLimit) (seconds logInLimit))}s store "
-      + builtins.concatStringsSep "," (
-        optionals (requestLimit != null) [ "http_req_rate(${toString requestLimit.seconds}s)" ]
-        ++ optionals (logInLimit != null) [ "gpc0_rate(${toString logInLimit.seconds}s)" ]
-      )
-    )
+  # Refused before TLS, which would cost both sides much more.
+  fewConnections = [
+    "tcp-request connection track-sc1 src,ipmask(32,64) table connections"
+    "tcp-request connection reject if { sc_conn_cur(1) gt ${toString connections.perAddress} }"
   ];
+  connectionTable = [
+    ""
+    "backend connections"
+    "  stick-table type ipv6 size 100k expire 60s store conn_cur"
+  ];
+
+  # The whole of what the client says is compared, so nothing is left in it on which we and a node might disagree.
+  ownHosts = [
+    "acl own_host req.fhdr(host) -m reg -i '^(${builtins.concatStringsSep "|" (map escaped hosts)})(:[0-9]+)?$'"
+    "${errors.refuse 421 {
+      code = "MISDIRECTED_REQUEST";
+      message = "This host is not served here.";
+    }} unless own_host { req.fhdr_cnt(host) eq 1 }"
+  ];
+  escaped = builtins.replaceStrings [ "." "[" "]" ] [ "\\." "\\[" "\\]" ];
 
   plain = optionals (listenPlain != null) (
     [
       ""
       "frontend plain"
       "  bind ${listenPlain}"
+      "  maxconn ${toString connections.redirected}"
+      (indented (fewConnections ++ logging.keep ++ ownHosts))
     ]
     ++ optionals (acmeChallenge != null) [
       "  acl acme_challenge path_beg /.well-known/acme-challenge/"
@@ -112,84 +102,33 @@ let
       "  server acme ${acmeChallenge}"
     ]
   );
-
-  ownErrors = [
-    {
-      status = 400;
-      code = "BAD_REQUEST";
-      message = "This is not a valid HTTP request.";
-    }
-    {
-      status = 408;
-      code = "REQUEST_TIMEOUT";
-      message = "The request did not arrive in time.";
-    }
-    {
-      status = 500;
-      code = "INTERNAL";
-      message = "The gateway failed on this request.";
-    }
-    {
-      status = 502;
-      code = "UNAVAILABLE";
-      message = "The node broke off before it had answered. Whether the request was carried out is not known.";
-    }
-    {
-      status = 503;
-      code = "UNAVAILABLE";
-      message = "No node can answer at the moment. Try again shortly.";
-      headers = " hdr retry-after 1";
-    }
-    {
-      status = 504;
-      code = "UNAVAILABLE";
-      message = "The node did not answer in time. Whether the request was carried out is not known.";
-    }
-  ];
-
-  # One JSON object a line. The path is logged without its query, which can carry a token.
-  logFormat =
-    "{"
-    + builtins.concatStringsSep "," [
-      ''"time":"%tr"''
-      ''"trace_id":"%[var(txn.trace_id)]"''
-      ''"client":"%ci"''
-      ''"method":"%[var(txn.method),json(utf8s)]"''
-      ''"path":"%[var(txn.path),json(utf8s)]"''
-      ''"status":%ST''
-      ''"node":"%s"''
-      ''"milliseconds":%Ta''
-      ''"retries":"%rc"''
-      ''"end":"%tsc"''
-    ]
-    + "}";
-  quoted = text: ''"${builtins.replaceStrings [ ''"'' ] [ ''\"'' ] text}"'';
 in
 ''
   # Rendered by nixos-modules/render/haproxy.nix: change it there.
   global
     log ${log}
-    maxconn ${toString maxConnections}
-    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
-  ${indented extraGlobal}
+    maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
+  ${indented (import ./haproxy/tls.nix tlsProfile ++ extraGlobal)}
 
   defaults
     mode http
     log global
     option dontlognull
     timeout connect 2s
-    timeout client 30s
+    # For handshakes, too, which have a timeout of their own since 3.0 alone.
+    timeout client 10s
     timeout server ${toString answerSeconds}s
     timeout http-request 10s
-    timeout http-keep-alive 30s
-    timeout queue 10s
+    timeout queue ${toString connections.queueSeconds}s
     timeout check 2s
-    # The gateway's own errors have the shape of the API's.
-  ${indented (map ownError ownErrors)}
+  ${indented logging.formats}
 
   frontend gateway
     bind ${listen} ssl crt ${certificate} alpn h2,http/1.1
-    log-format ${quoted logFormat}
+    maxconn ${toString connections.clients}
+  ${indented fewConnections}
+    # Here rather than in `defaults`, where HAProxy 3.0.0 frees them twice.
+  ${indented errors.own}
 
     # Only a whole request is answered or passed on: an error that comes before its end reaches HTTP/2 clients as a broken stream.
     option http-buffer-request
@@ -201,21 +140,26 @@ in
     # Every request gets a trace id here, whatever the client sent: the edge is where a trace begins.
     http-request set-var(txn.trace_id) uuid,regsub(-,,g)
     http-request set-var(txn.span_id) uuid,regsub(-,,g),bytes(0,16)
-    http-request set-var(txn.method) method
-    http-request set-var(txn.path) path
     http-request del-header b3
     http-request del-header x-b3- -m beg
     http-request del-header tracestate
     http-request set-header traceparent "00-%[var(txn.trace_id)]-%[var(txn.span_id)]-01"
-    http-after-response set-header x-trace-id %[var(txn.trace_id)]
+    http-after-response set-header x-trace-id %[var(txn.trace_id)] if { var(txn.trace_id) -m found }
   ${indented (
     optionals (hstsSeconds > 0) [
       "http-after-response set-header strict-transport-security max-age=${toString hstsSeconds}"
     ]
-    ++ limitRules
+    ++ logging.keep
+    ++ limiting.countRequests
+    ++ ownHosts
+    ++ [
+      # A node takes a hundred, some of which are ours, and says nothing when it refuses more.
+      "${errors.refuse 431 {
+        code = "BAD_REQUEST";
+        message = "The headers are too many.";
+      }} if { req.fhdr_cnt gt 64 }"
+    ]
   )}
-    # For the counters above alone.
-    http-response del-header x-auth-outcome
 
     # What a client says about its own address is not believed.
     http-request del-header forwarded
@@ -224,7 +168,23 @@ in
 
     # Only the public interface passes: a node's metrics and health stay inside.
     acl public_path path /graphql /.well-known/jwks.json
-    http-request return status 404 content-type application/json string ${graphqlError "NOT_FOUND" "No such path: the API is at /graphql."} unless public_path
+    ${errors.refuse 404 {
+      code = "NOT_FOUND";
+      message = "No such path: the API is at /graphql.";
+    }} unless public_path
+
+    # What may change something, and what may cost a hash. Nothing that does can do without these words; `\u` might hide them, and
+    # so might a body that is not whole in the buffer.
+    http-request set-var(txn.body_length) req.body_len
+    acl whole_body req.hdr(content-length),sub(txn.body_length) -m int 0
+    http-request set-var(txn.may_change) bool(true) if METH_POST !whole_body
+    http-request set-var(txn.may_change) bool(true) if METH_POST { req.body -m sub mutation '\u' }
+    http-request set-var(txn.may_hash) bool(true) if METH_POST !whole_body
+    http-request set-var(txn.may_hash) bool(true) if METH_POST { req.body -m sub ${builtins.concatStringsSep " " hashingMutations} '\u' }
+  ${indented limiting.countHashes}
+    # For the counters alone.
+    http-response del-header x-auth-outcome
+    http-response del-header x-auth-hashes
 
     default_backend auth-core
 
@@ -236,20 +196,20 @@ in
 
     # What never reached a node is tried on another. What may have been executed, because a node broke off or hangs, is
     # repeated only where that is harmless:
-    # whatever carries an Idempotency-Key, which the nodes honour, and queries. A mutation cannot do without that word; `\u`
-    # might hide it.
+    # whatever carries an Idempotency-Key, which the nodes honour, and queries.
     option redispatch 1
     retries 3
     retry-on conn-failure empty-response response-timeout
-    http-request disable-l7-retry if METH_POST !{ req.hdr(idempotency-key) -m found } { req.body -m sub mutation '\u' }
+    http-request disable-l7-retry if { var(txn.may_change) -m bool } !{ req.hdr(idempotency-key) -m found }
 
     http-response set-header x-served-by %s
-    default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2
+    default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2 maxconn ${toString connections.perNode} pool-max-conn ${toString connections.idlePerNode}
   ${indented (map server nodes)}
-  ${lines (clientTable ++ plain)}
+  ${lines (limiting.table ++ connectionTable ++ plain)}
 
   frontend stats
     bind ${statsListen}
+    option dontlog-normal
     http-request use-service prometheus-exporter if { path /metrics }
     stats enable
     stats uri /stats

@@ -1,8 +1,9 @@
 //! The commands behind `./dev`, as a contributor uses them.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{BufRead, BufReader},
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
@@ -192,6 +193,26 @@ fn killing_the_lab_itself_takes_every_part_with_it_and_clean_removes_the_rest() 
     assert!(scratch.exists());
     assert!(lab(state.path(), &["clean"]).status.success());
     assert!(!scratch.exists() && !state.path().exists());
+}
+
+/// Accounts, keys and logs are the user's own: no other user of the machine gets at them, nor at what was there before.
+#[test]
+fn the_state_directory_is_closed_to_every_other_user() {
+    let parent = TempDir::with_prefix("authstack-test-").unwrap();
+    let everybodys =
+        |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    everybodys(parent.path());
+    let state = parent.path().join("state");
+    fs::create_dir(&state).unwrap();
+    everybodys(&state);
+
+    let up = lab(&state, &["up", "--topology", "cluster", "--detach"]);
+    assert!(up.status.success(), "{}", text(&up));
+    assert_eq!(fs::metadata(&state).unwrap().mode() & 0o7777, 0o700);
+    let scratch = fs::read_link(state.join("data/scratch")).unwrap();
+    assert_eq!(fs::metadata(&scratch).unwrap().mode() & 0o7777, 0o700);
+    let down = lab(&state, &["down"]);
+    assert!(down.status.success(), "{}", text(&down));
 }
 
 #[test]

@@ -2,23 +2,29 @@
 
 use crate::support::{PASSWORD, SERVING, code, start, start_with};
 use lab::TopologyName;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 /// 200 people at once claim one e-mail; hashing at its full cost, as the race is about who comes first to the database.
 #[tokio::test]
 async fn two_hundred_concurrent_sign_ups_with_one_email_make_one_account() {
-    let stack = std::rc::Rc::new(start_with(TopologyName::Single, SERVING, None).await);
-    let local = tokio::task::LocalSet::new();
-    let answers = local
-        .run_until(async {
-            let mut asking = JoinSet::new();
-            for _ in 0..200 {
-                let stack = stack.clone();
-                asking.spawn_local(async move { stack.sign_up("one@example.com").await });
-            }
-            asking.join_all().await
-        })
-        .await;
+    let mut stack = start_with(TopologyName::Single, SERVING, None).await;
+    let mut asking = JoinSet::new();
+    for number in 0..200 {
+        // Fifty from each address: the gateway lets none have all these hashes.
+        if number % 50 == 0 {
+            stack.move_client_to(1 + number / 50);
+        }
+        let request = stack.sign_up_request("one@example.com");
+        asking.spawn(async move { request.send().await?.json::<Value>().await });
+    }
+    let answers: Vec<_> = asking
+        .join_all()
+        .await
+        .into_iter()
+        .map(|answer| answer.expect("the gateway answers"))
+        .collect();
+    stack.move_client_to(9);
     let made = answers
         .iter()
         .filter(|answer| answer["data"]["signUp"]["account"]["id"].is_string())
@@ -35,7 +41,7 @@ async fn two_hundred_concurrent_sign_ups_with_one_email_make_one_account() {
 
 #[tokio::test]
 async fn every_acknowledged_sign_up_survives_the_kill_of_all_nodes() {
-    let stack = start(SERVING).await;
+    let mut stack = start(SERVING).await;
     let acknowledged = std::cell::RefCell::new(Vec::new());
     let signing_up = async {
         for number in 0.. {
@@ -48,8 +54,8 @@ async fn every_acknowledged_sign_up_survives_the_kill_of_all_nodes() {
         }
     };
     let killing = async {
-        crate::support::eventually("fifty accounts are made", || async {
-            (acknowledged.borrow().len() >= 50).then_some(())
+        crate::support::eventually("thirty accounts are made", || async {
+            (acknowledged.borrow().len() >= 30).then_some(())
         })
         .await;
         tokio::join!(
@@ -68,6 +74,8 @@ async fn every_acknowledged_sign_up_survives_the_kill_of_all_nodes() {
         (stack.node_state("auth1").await == "UP").then_some(())
     })
     .await;
+    // Sixty hashes are all that an address gets.
+    stack.move_client_to(1);
     for email in acknowledged.take() {
         let answer = stack.log_in(&email, PASSWORD, None).await;
         assert_eq!(

@@ -2,12 +2,16 @@
 
 mod bad_input;
 mod command;
+mod connections;
 mod durability;
 mod failover;
 mod graphql_over_http;
+mod hostile_http;
 mod limits;
 mod monitoring;
+mod raw;
 mod secrets;
 mod sign_up_and_log_in;
 mod support;
+mod tls;
 mod tracing;

@@ -54,3 +54,21 @@ async fn the_statistics_page_lists_every_node() {
         );
     }
 }
+
+/// Its memory, environment and log levels are at `/actuator` where nobody turns that off; its metrics are elsewhere.
+#[tokio::test]
+async fn zipkins_own_management_is_closed_and_its_metrics_are_there() {
+    let stack = start(&["zipkin"]).await;
+    let zipkin = stack.url("zipkin");
+    let root = zipkin.trim_end_matches("/zipkin");
+    for (path, expected) in [
+        ("/actuator", 404),
+        ("/actuator/env", 404),
+        ("/actuator/heapdump", 404),
+        ("/actuator/loggers", 404),
+        ("/prometheus", 200),
+    ] {
+        let answer = stack.client.get(format!("{root}{path}")).send().await;
+        assert_eq!(answer.unwrap().status(), expected, "{path}");
+    }
+}

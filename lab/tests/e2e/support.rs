@@ -3,7 +3,7 @@
 use std::{
     fs,
     future::Future,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Output,
     time::{Duration, Instant},
@@ -52,15 +52,27 @@ pub async fn start_with(
     parts: &[&str],
     scrypt: Option<ScryptCost>,
 ) -> TestStack {
+    start_changed(topology, parts, scrypt, |_| ()).await
+}
+
+/// The same, with what `change` does to the setup.
+pub async fn start_changed(
+    topology: TopologyName,
+    parts: &[&str],
+    scrypt: Option<ScryptCost>,
+    change: impl FnOnce(&mut Setup),
+) -> TestStack {
     let directory = TempDir::with_prefix("authstack-test-").expect("a temporary directory");
     let (tell, events) = unbounded_channel();
-    let setup = Setup {
+    let mut setup = Setup {
         topology,
         directory: directory.path().to_owned(),
         network: Network::for_a_test().expect("a free network"),
+        tls_profile: None,
         scrypt,
         parts: (!parts.is_empty()).then(|| parts.iter().map(|part| (*part).to_owned()).collect()),
     };
+    change(&mut setup);
     let stack = Stack::prepare(setup, tell)
         .await
         .expect("the stack can be prepared");
@@ -106,16 +118,20 @@ impl TestStack {
         variables: Value,
         token: Option<&str>,
     ) -> reqwest::Result<(u16, reqwest::header::HeaderMap, Value)> {
-        let mut request = self
-            .client
-            .post(self.url("gateway") + "/graphql")
-            .json(&json!({ "query": query, "variables": variables }));
+        let mut request = self.request(query, variables);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Ok((status, headers, answer.json().await?))
+    }
+
+    /// A GraphQL request to the gateway, not sent yet.
+    pub fn request(&self, query: &str, variables: Value) -> reqwest::RequestBuilder {
+        self.client
+            .post(self.url("gateway") + "/graphql")
+            .json(&json!({ "query": query, "variables": variables }))
     }
 
     /// The body of the answer to a GraphQL request.
@@ -129,14 +145,16 @@ impl TestStack {
 
     /// The same, for when the gateway may break off.
     pub async fn try_sign_up(&self, email: &str) -> reqwest::Result<Value> {
-        let sent = self.try_send(
+        self.sign_up_request(email).send().await?.json().await
+    }
+
+    /// The same, not sent yet.
+    pub fn sign_up_request(&self, email: &str) -> reqwest::RequestBuilder {
+        self.request(
             "mutation($email: String!, $password: String!) {
                 signUp(email: $email, password: $password) { accessToken account { id email role } } }",
             json!({ "email": email, "password": PASSWORD }),
-            None,
         )
-        .await?;
-        Ok(sent.2)
     }
 
     pub async fn log_in(&self, email: &str, password: &str, token: Option<&str>) -> Value {
@@ -182,29 +200,37 @@ impl TestStack {
 
     /// The part of the stack's network that belongs to its clients: limits count by address.
     fn client_addresses(&self) -> String {
-        let gateway = self.url("gateway");
-        let network = gateway
-            .strip_prefix("https://")
-            .and_then(|address| address.rsplit_once('.'))
-            .expect("the gateway has an address")
-            .0;
-        format!("{network}.128/25")
+        format!("{}/25", self.client_address(0))
+    }
+
+    /// The `number`th of these addresses.
+    pub fn client_address(&self, number: u8) -> IpAddr {
+        let IpAddr::V4(gateway) = self.gateway_address().ip() else {
+            panic!("the lab's gateway has an IPv4 address")
+        };
+        let [a, b, c, _] = gateway.octets();
+        IpAddr::from([a, b, c, 128 + number])
+    }
+
+    /// Where the gateway listens.
+    pub fn gateway_address(&self) -> SocketAddr {
+        let url = self.url("gateway");
+        let address = url.strip_prefix("https://").expect("an HTTPS address");
+        address.parse().expect("an address and a port")
     }
 
     /// From here on the client has the `number`th of these addresses.
     pub fn move_client_to(&mut self, number: u8) {
-        let addresses = self.client_addresses();
-        let address = addresses.replace("128/25", &(128 + number).to_string());
         let ca = fs::read(self.stack.ca()).expect("the CA can be read");
         self.client = reqwest::Client::builder()
             .no_proxy()
-            .local_address(address.parse::<IpAddr>().expect("an address"))
+            .local_address(self.client_address(number))
             .tls_certs_only([reqwest::Certificate::from_pem(&ca).expect("a certificate")])
             .build()
             .expect("a client");
     }
 
-    /// Runs the real `authload` against the gateway, each user from an address of its own.
+    /// Runs the real `authload` against the gateway, each round of a user from another address.
     pub async fn load(&self, users: u32, rate: u32, seconds: u32) -> Load {
         let report = self.directory().join("report.json");
         let output = Command::new(programs::built("authload").expect("authload is built"))

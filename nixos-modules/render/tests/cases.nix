@@ -8,6 +8,7 @@ let
     listen = "127.0.0.1:8443";
     statsListen = "127.0.0.1:8404";
     certificate = "/keys/gateway.pem";
+    hosts = [ "auth.example.org" ];
     nodes = [
       {
         name = "auth1";
@@ -60,14 +61,31 @@ in
       ];
       log = "10.0.0.9:514 local0";
       extraGlobal = [ "stats socket /run/admin.sock mode 600 level admin" ];
-      maxConnections = 10;
+      hosts = [
+        "auth.example.org"
+        "10.0.0.9"
+      ];
+      connections = {
+        clients = 10;
+        perAddress = 3;
+        redirected = 5;
+        inside = 2;
+        perNode = 6;
+        idlePerNode = 4;
+        queueSeconds = 1;
+      };
       listenPlain = "0.0.0.0:80";
       acmeChallenge = "127.0.0.1:1360";
-      hstsSeconds = 300;
+      tlsProfile = "modern";
+      hstsSeconds = 0;
       limits = {
         requests = {
           count = 100;
           seconds = 10;
+        };
+        hashes = {
+          count = 50;
+          seconds = 30;
         };
         failedLogIns = {
           count = 5;

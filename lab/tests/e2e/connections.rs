@@ -1,0 +1,122 @@
+//! Nobody fills the gateway or a node with connections.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::raw;
+use crate::support::{SERVING, TestStack, eventually, start};
+
+/// See nixos-modules/render/gateway-defaults.nix.
+const PER_ADDRESS: usize = 100;
+/// See there, too.
+const PER_NODE: usize = 250;
+/// How long a client may take for its part of a handshake, with some time for a busy machine.
+const HANDSHAKE: Duration = Duration::from_secs(13);
+
+#[tokio::test]
+async fn two_hundred_connections_of_one_address_that_say_nothing_leave_the_service_up() {
+    let mut stack = start(SERVING).await;
+    let begin = Instant::now();
+    let mut watched = JoinSet::new();
+    for _ in 0..2 * PER_ADDRESS {
+        // Some are closed so soon that they were never open.
+        if let Ok(stream) = raw::connect(&stack, 1).await {
+            watched.spawn(unless_closed(stream, Duration::from_secs(2)));
+        }
+    }
+    let kept: Vec<_> = watched.join_all().await.into_iter().flatten().collect();
+    assert_eq!(kept.len(), PER_ADDRESS);
+    assert!(
+        raw::connect_tls(&stack, 1).await.is_err(),
+        "one more gets as far as TLS"
+    );
+
+    stack.move_client_to(2);
+    let elsewhere = stack.ask("{ __typename }", Value::Null, None).await;
+    assert_eq!(elsewhere["data"]["__typename"], "Query");
+
+    for stream in kept {
+        let left = HANDSHAKE.saturating_sub(begin.elapsed());
+        let open = unless_closed(stream, left).await;
+        assert!(open.is_none(), "no handshake, and open after {HANDSHAKE:?}");
+    }
+    stack.move_client_to(1);
+    let again = stack.ask("{ __typename }", Value::Null, None).await;
+    assert_eq!(again["data"]["__typename"], "Query");
+}
+
+#[tokio::test]
+async fn a_node_gets_no_more_requests_at_once_than_it_has_connections_for() {
+    let mut stack = start(SERVING).await;
+    for node in ["auth1", "auth2"] {
+        // Or it would soon be taken for dead, and get nothing.
+        tell_gateway(&stack, &format!("disable health auth-core/{node}")).await;
+        stack.stack.pause_part(node).unwrap();
+    }
+    let mut asking = JoinSet::new();
+    for client in 0..6 {
+        stack.move_client_to(client);
+        for _ in 0..PER_ADDRESS {
+            let request = stack.request("{ __typename }", json!({}));
+            asking.spawn(async move { request.send().await.map(|answer| answer.status()) });
+        }
+    }
+    eventually(
+        "both nodes are full, and the others stand in line",
+        || async {
+            let full = under_way(&stack, "auth1").await == PER_NODE
+                && under_way(&stack, "auth2").await == PER_NODE;
+            full.then_some(())
+        },
+    )
+    .await;
+    for node in ["auth1", "auth2"] {
+        stack.stack.start_part(node).await.unwrap();
+    }
+    for answer in asking.join_all().await {
+        let status = answer.expect("an answer");
+        assert!(status == 200 || status == 503, "{status}");
+    }
+}
+
+/// A command on HAProxy's own socket.
+async fn tell_gateway(stack: &TestStack, command: &str) {
+    let socket = stack.directory().join("parts/gateway/admin.sock");
+    let mut socket = UnixStream::connect(socket).await.expect("a socket");
+    socket
+        .write_all(format!("{command}\n").as_bytes())
+        .await
+        .unwrap();
+    let mut said = String::new();
+    socket.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said.trim(), "", "{command}");
+}
+
+/// The requests that a node has of the gateway.
+async fn under_way(stack: &TestStack, node: &str) -> usize {
+    let stats = stack.text(&(stack.stats_page() + ";csv")).await;
+    let line = stats
+        .lines()
+        .find(|line| line.starts_with(&format!("auth-core,{node},")))
+        .expect("the node is on the page");
+    let count = line.split(',').nth(4).and_then(|count| count.parse().ok());
+    let count = count.expect("a number of sessions");
+    assert!(count <= PER_NODE, "{node} has {count}");
+    count
+}
+
+/// The connection, if the gateway has not closed it after `patience`.
+async fn unless_closed(mut stream: TcpStream, patience: Duration) -> Option<TcpStream> {
+    let mut byte = [0];
+    match timeout(patience, stream.read(&mut byte)).await {
+        Ok(_) => None,
+        Err(_) => Some(stream),
+    }
+}

@@ -1,0 +1,178 @@
+//! What no client of good faith sends, as bytes: the gateway answers it, logs it in one line, and passes on nothing odd.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tokio::{io::AsyncWriteExt, process::Command};
+
+use crate::raw;
+use crate::support::{SERVING, TestStack, code, eventually, start};
+
+#[tokio::test]
+async fn each_line_of_the_gateways_log_is_a_json_object_whatever_a_client_sends() {
+    let stack = start(SERVING).await;
+    let host = stack.gateway_address();
+    let before = log(&stack).len();
+    let request = |line: &str| {
+        format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes()
+    };
+    let long = format!("/{}", "\"\\é\u{1f980}%00".repeat(600));
+    let requests = [
+        request("BREW /graphql"),
+        request("OPTIONS /graphql"),
+        request(&format!("GET {}", "/long".repeat(1_800))),
+        request(&format!("GET /{}", "\"\\\\'{}%s%[src]".repeat(300))),
+        request(&format!("GET {long}")),
+        request(&format!("{} /graphql", "M".repeat(8_000))),
+        request("GET /\u{1}"),
+        b"GET /\xff\xfe HTTP/1.1\r\n\r\n".to_vec(),
+        b"\x00\x01\"}\r\n\r\n".to_vec(),
+        format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nX: {}\r\n\r\n",
+            "y".repeat(20_000)
+        )
+        .into_bytes(),
+    ];
+    for request in &requests {
+        raw::send(&stack, 1, request).await;
+    }
+    // No handshake, but something.
+    let mut stream = raw::connect(&stack, 1).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    drop(stream);
+
+    let lines = eventually("each of them is in the log", || async {
+        let new = log(&stack).split_off(before);
+        (new.lines().count() > requests.len()).then_some(new)
+    })
+    .await;
+    let mut methods = BTreeMap::<String, usize>::new();
+    for line in lines.lines() {
+        let entry: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(
+            entry["client"],
+            stack.client_address(1).to_string(),
+            "{line}"
+        );
+        let method = entry["method"].as_str().unwrap_or("none").to_owned();
+        *methods.entry(method).or_default() += 1;
+        let path = entry["path"].as_str().unwrap_or_default();
+        assert!(path.len() <= 256, "{line}");
+    }
+    assert_eq!((methods["BREW"], methods["OPTIONS"]), (1, 1), "{lines}");
+    assert!(lines.contains("handshake"), "{lines}");
+}
+
+#[tokio::test]
+async fn what_the_gateway_refuses_is_refused_in_the_shape_of_the_apis_errors() {
+    let stack = start(SERVING).await;
+    let headers: Vec<_> = (0..97).map(|number| format!("x-{number}: y")).collect();
+    let headers: Vec<_> = headers.iter().map(String::as_str).collect();
+    let url = stack.url("gateway") + "/graphql";
+    for version in ["--http1.1", "--http2"] {
+        for (what, answer, expected) in [
+            (
+                "too many headers",
+                curl(&stack, version, &headers, &url).await,
+                (431, "BAD_REQUEST"),
+            ),
+            (
+                "another host",
+                curl(&stack, version, &["host: elsewhere"], &url).await,
+                (421, "MISDIRECTED_REQUEST"),
+            ),
+            (
+                "another path",
+                curl(&stack, version, &[], &(stack.url("gateway") + "/metrics")).await,
+                (404, "NOT_FOUND"),
+            ),
+        ] {
+            let body: Value = serde_json::from_str(&answer.1)
+                .unwrap_or_else(|error| panic!("{what}, {version}: {error}, {answer:?}"));
+            assert_eq!((answer.0, code(&body)), expected, "{what}, {version}");
+            assert!(body["errors"][0]["message"].is_string(), "{body}");
+        }
+    }
+
+    let begun = format!(
+        "POST /graphql HTTP/1.1\r\nHost: {}\r\nContent-Length: 9\r\n\r\nabc",
+        stack.gateway_address()
+    );
+    let answer = raw::send(&stack, 1, begun.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\"REQUEST_TIMEOUT\""), "{answer}");
+}
+
+/// Names that the gateway and a node might take for different ones get to neither of them.
+#[tokio::test]
+async fn only_the_gateways_own_names_are_served_over_either_version_of_http() {
+    let stack = start(SERVING).await;
+    let own = stack.gateway_address();
+    let url = stack.url("gateway") + "/graphql?query=%7B__typename%7D";
+    for version in ["--http1.1", "--http2"] {
+        for name in [
+            own.to_string(),
+            own.ip().to_string(),
+            "LOCALHOST:1".to_owned(),
+        ] {
+            let answer = curl(&stack, version, &[&format!("host: {name}")], &url).await;
+            assert_eq!(answer.0, 200, "{version} {name}: {answer:?}");
+        }
+        for name in [
+            "elsewhere".to_owned(),
+            format!("{}.", own.ip()),
+            own.ip().to_string().replace('.', "x"),
+            format!("elsewhere.{}", own.ip()),
+        ] {
+            let answer = curl(&stack, version, &[&format!("host: {name}")], &url).await;
+            assert_eq!(answer.0, 421, "{version} {name}: {answer:?}");
+        }
+        // Later versions of HAProxy see by themselves that some of these are no names at all.
+        for name in [
+            "x?y".to_owned(),
+            format!("{own}?y"),
+            format!("{own}/healthz?"),
+            format!("{own}#y"),
+            format!("user@{own}"),
+            format!("{own},elsewhere"),
+            format!("elsewhere,{own}"),
+        ] {
+            let answer = curl(&stack, version, &[&format!("host: {name}")], &url).await;
+            assert!(
+                matches!(answer.0, 0 | 400 | 421),
+                "{version} {name}: {answer:?}"
+            );
+        }
+        // Who asks whether the gateway is alive need not know its name.
+        let health = stack.url("gateway") + "/healthz";
+        let answer = curl(&stack, version, &["host: elsewhere"], &health).await;
+        assert_eq!(answer.0, 200, "{version}: {answer:?}");
+    }
+}
+
+/// The status (0 for none: the stream was broken off) and the body of curl's answer, which sends any header, and `host` as HTTP/2's `:authority`.
+async fn curl(stack: &TestStack, version: &str, headers: &[&str], url: &str) -> (u16, String) {
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", version, "--cacert"])
+        .arg(stack.stack.ca())
+        .args(["--write-out", "\n%{http_version} %{http_code}", url])
+        .args(headers.iter().flat_map(|header| ["--header", header]))
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("`./dev install` installs curl");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (body, end) = said
+        .rsplit_once('\n')
+        .unwrap_or_else(|| panic!("{output:?}"));
+    let (spoken, status) = end.split_once(' ').expect("a version and a status");
+    if status != "000" {
+        assert_eq!(format!("--http{spoken}"), version, "{output:?}");
+    }
+    (status.parse().expect("a status"), body.to_owned())
+}
+
+fn log(stack: &TestStack) -> String {
+    std::fs::read_to_string(stack.stack.log("gateway")).expect("a log of UTF-8")
+}

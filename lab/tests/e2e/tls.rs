@@ -1,0 +1,99 @@
+//! TLS as Mozilla's guidelines have it, by the audit of the program sslyze, which is not ours and runs unchanged.
+
+use std::{fs, path::Path};
+
+use lab::TopologyName;
+use tokio::process::Command;
+
+use crate::support::{CHEAP, SERVING, TestStack, start, start_changed};
+
+#[tokio::test]
+async fn clients_meet_mozillas_intermediate_profile() {
+    let stack = start(SERVING).await;
+    let intermediate = audit(&stack, "intermediate").await;
+    assert!(intermediate.is_ok(), "{intermediate:?}");
+    // TLS 1.2 is too much for the other profile: the audit does see what is spoken.
+    let modern = audit(&stack, "modern").await.unwrap_err();
+    assert!(modern.contains("TLSv1.2"), "{modern}");
+}
+
+#[tokio::test]
+async fn clients_meet_mozillas_modern_profile_where_that_is_wanted() {
+    let stack = start_changed(TopologyName::Single, SERVING, Some(CHEAP), |setup| {
+        setup.tls_profile = Some("modern".into());
+    })
+    .await;
+    let modern = audit(&stack, "modern").await;
+    assert!(modern.is_ok(), "{modern:?}");
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_insist_on_https() {
+    let stack = start(SERVING).await;
+    for path in ["/graphql", "/no-such-path"] {
+        let answer = stack
+            .client
+            .get(stack.url("gateway") + path)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.headers()["strict-transport-security"],
+            "max-age=63072000"
+        );
+    }
+}
+
+/// Holds the gateway against a profile of Mozilla's: what sslyze says, as an error where the gateway does not comply.
+async fn audit(stack: &TestStack, profile: &str) -> Result<String, String> {
+    let packages = sslyze().await;
+    let output = Command::new("python3")
+        .args(["-m", "sslyze", "--mozilla_config", profile])
+        .arg("--certinfo_ca_file")
+        .arg(stack.stack.ca())
+        .arg(stack.gateway_address().to_string())
+        .env("PYTHONPATH", packages)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("`./dev install` installs python3");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("COMPLIANCE AGAINST TLS CONFIGURATION"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    if output.status.success() {
+        Ok(said)
+    } else {
+        Err(said)
+    }
+}
+
+/// The folder with sslyze, fetched once.
+async fn sslyze() -> std::path::PathBuf {
+    static FETCHING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _alone = FETCHING.lock().await;
+    let wanted = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sslyze/requirements.txt");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sslyze");
+    let fetched = folder.join("requirements.txt");
+    if fs::read(&wanted).unwrap() != fs::read(&fetched).unwrap_or_default() {
+        let _ = fs::remove_dir_all(&folder);
+        let pip = Command::new("pip3")
+            .args(["install", "--quiet", "--require-hashes", "--target"])
+            .arg(&folder)
+            .arg("--requirement")
+            .arg(&wanted)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .expect("`./dev install` installs pip3");
+        assert!(
+            pip.status.success(),
+            "pip3 fails: {}",
+            String::from_utf8_lossy(&pip.stderr)
+        );
+        fs::copy(wanted, fetched).unwrap();
+    }
+    folder
+}

@@ -1,0 +1,76 @@
+# What one client address may do: the rules that count and refuse, and the table of the counters.
+#
+# Counted by address, and by /64 network where addresses are free.
+limits:
+let
+  errors = import ./errors.nix;
+  requests = limits.requests or null;
+  hashes = limits.hashes or null;
+  failedLogIns = limits.failedLogIns or null;
+  optionals = condition: list: if condition then list else [ ];
+  limited = requests != null || hashes != null || failedLogIns != null;
+
+  tooMany =
+    limit: message: condition:
+    errors.refuse 429 {
+      code = "RATE_LIMITED";
+      message = "${message} Try again in ${toString limit.seconds} seconds.";
+    }
+    + " hdr retry-after ${toString limit.seconds} if ${condition}";
+  seconds = limit: if limit == null then 0 else limit.seconds;
+  longest = builtins.foldl' (a: b: if a > b then a else b) 0;
+in
+{
+  # For the beginning: whatever comes counts, refused or not, so whoever goes on stays out.
+  countRequests =
+    optionals limited [ "http-request track-sc0 src,ipmask(32,64) table clients" ]
+    ++ optionals (requests != null) [
+      (tooMany requests "Too many requests from your address." "{ sc_http_req_rate(0) gt ${toString requests.count} }")
+    ];
+
+  # For the end: only what would go to a node now. A hash is counted when it is asked for, so that neither a crowd at once nor
+  # who goes away before the answer gets more; the node's own word in the answer adds what could not be known before.
+  countHashes =
+    optionals (hashes != null) [
+      (tooMany hashes "Too many passwords to hash from your address."
+        "{ var(txn.may_hash) -m bool } { sc_gpc1_rate(0) ge ${toString hashes.count} }"
+      )
+    ]
+    ++ optionals (failedLogIns != null) [
+      (tooMany failedLogIns "Too many log-ins from your address have failed."
+        "{ var(txn.may_hash) -m bool } { sc_gpc0_rate(0) ge ${toString failedLogIns.count} }"
+      )
+    ]
+    ++ optionals (hashes != null) [
+      "http-request sc-inc-gpc1(0) if { var(txn.may_hash) -m bool }"
+      "http-response sc-inc-gpc1(0) if { res.hdr(x-auth-hashes) -m int ge 1 } !{ var(txn.may_hash) -m bool }"
+      "http-response sc-inc-gpc1(0) if { res.hdr(x-auth-hashes) -m int ge 2 }"
+    ]
+    ++ optionals (failedLogIns != null) [
+      "http-response sc-inc-gpc0(0) if { res.hdr(x-auth-outcome) -m str login-failed }"
+    ];
+
+  table = optionals limited [
+    ""
+    "backend clients"
+    (
+      "  stick-table type ipv6 size 100k expire ${
+        toString (
+          2
+          * longest (
+            map seconds [
+              requests
+              hashes
+              failedLogIns
+            ]
+          )
+        )
+      }s store "
+      + builtins.concatStringsSep "," (
+        optionals (requests != null) [ "http_req_rate(${toString requests.seconds}s)" ]
+        ++ optionals (hashes != null) [ "gpc1_rate(${toString hashes.seconds}s)" ]
+        ++ optionals (failedLogIns != null) [ "gpc0_rate(${toString failedLogIns.seconds}s)" ]
+      )
+    )
+  ];
+}
