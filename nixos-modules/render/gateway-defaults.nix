@@ -23,6 +23,8 @@
     clients = 4000;
     # By one client address; more are refused. Browsers open six to a host, or one for all with HTTP/2.
     perAddress = 100;
+    # Requests under way of one client address; more are refused. However slowly it reads, it leaves most of a node to others.
+    requestsPerAddress = 64;
     # By clients that came to port 80, and by statistics and metrics.
     redirected = 500;
     inside = 100;

@@ -57,7 +57,10 @@ let
 
   errors = import ./haproxy/errors.nix;
   logging = import ./haproxy/log.nix;
-  limiting = import ./haproxy/limits.nix limits;
+  limiting = import ./haproxy/limits.nix {
+    inherit limits;
+    inherit (connections) requestsPerAddress;
+  };
 
   # Refused before TLS, which would cost both sides much more.
   fewConnections = [

@@ -11,12 +11,14 @@ use tokio::{
 };
 
 use crate::raw;
-use crate::support::{SERVING, TestStack, eventually, start};
+use crate::support::{SERVING, TestStack, code, eventually, start};
 
 /// See nixos-modules/render/gateway-defaults.nix.
 const PER_ADDRESS: usize = 100;
 /// See there, too.
 const PER_NODE: usize = 250;
+/// See there, too.
+const REQUESTS_PER_ADDRESS: usize = 64;
 /// How long a client may take for its part of a handshake, with some time for a busy machine.
 const HANDSHAKE: Duration = Duration::from_secs(13);
 
@@ -55,15 +57,11 @@ async fn two_hundred_connections_of_one_address_that_say_nothing_leave_the_servi
 #[tokio::test]
 async fn a_node_gets_no_more_requests_at_once_than_it_has_connections_for() {
     let mut stack = start(SERVING).await;
-    for node in ["auth1", "auth2"] {
-        // Or it would soon be taken for dead, and get nothing.
-        tell_gateway(&stack, &format!("disable health auth-core/{node}")).await;
-        stack.stack.pause_part(node).unwrap();
-    }
+    pause_nodes(&stack).await;
     let mut asking = JoinSet::new();
-    for client in 0..6 {
+    for client in 0..10 {
         stack.move_client_to(client);
-        for _ in 0..PER_ADDRESS {
+        for _ in 0..REQUESTS_PER_ADDRESS {
             let request = stack.request("{ __typename }", json!({}));
             asking.spawn(async move { request.send().await.map(|answer| answer.status()) });
         }
@@ -83,6 +81,55 @@ async fn a_node_gets_no_more_requests_at_once_than_it_has_connections_for() {
     for answer in asking.join_all().await {
         let status = answer.expect("an answer");
         assert!(status == 200 || status == 503, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_has_only_so_many_requests_under_way_and_others_have_theirs() {
+    let mut stack = start(SERVING).await;
+    stack.move_client_to(1);
+    pause_nodes(&stack).await;
+    let mut asking = JoinSet::new();
+    let beyond = 36;
+    for _ in 0..REQUESTS_PER_ADDRESS + beyond {
+        let request = stack.request("{ __typename }", json!({}));
+        asking.spawn(async move { request.send().await.expect("an answer") });
+    }
+    for _ in 0..beyond {
+        let refused = asking.join_next().await.unwrap().unwrap();
+        assert_eq!(refused.status(), 429);
+        assert_eq!(refused.headers()["retry-after"], "1");
+        let refused: Value = refused.json().await.unwrap();
+        assert_eq!(code(&refused), "RATE_LIMITED");
+    }
+
+    stack.move_client_to(2);
+    let elsewhere = stack.request("{ __typename }", json!({}));
+    asking.spawn(async move { elsewhere.send().await.expect("an answer") });
+    eventually("all others are at the nodes", || async {
+        let count = under_way(&stack, "auth1").await + under_way(&stack, "auth2").await;
+        (count == REQUESTS_PER_ADDRESS + 1).then_some(())
+    })
+    .await;
+    for node in ["auth1", "auth2"] {
+        stack.stack.start_part(node).await.unwrap();
+    }
+    for answer in asking.join_all().await {
+        assert_eq!(answer.status(), 200);
+    }
+    stack.move_client_to(1);
+    eventually("what has ended counts no longer", || async {
+        let again = stack.try_send("{ __typename }", json!({}), None).await;
+        (again.ok()?.0 == 200).then_some(())
+    })
+    .await;
+}
+
+/// Halts both nodes, and lets the gateway believe in them: or they would soon be taken for dead, and get nothing.
+async fn pause_nodes(stack: &TestStack) {
+    for node in ["auth1", "auth2"] {
+        tell_gateway(stack, &format!("disable health auth-core/{node}")).await;
+        stack.stack.pause_part(node).unwrap();
     }
 }
 

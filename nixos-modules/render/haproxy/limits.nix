@@ -1,31 +1,42 @@
 # What one client address may do: the rules that count and refuse, and the table of the counters.
 #
 # Counted by address, and by /64 network where addresses are free.
-limits:
+{
+  # { requests, hashes, failedLogIns }, each { count; seconds; } or null.
+  limits,
+  # How many requests of a client may be under way at the same time.
+  requestsPerAddress,
+}:
 let
   errors = import ./errors.nix;
   requests = limits.requests or null;
   hashes = limits.hashes or null;
   failedLogIns = limits.failedLogIns or null;
   optionals = condition: list: if condition then list else [ ];
-  limited = requests != null || hashes != null || failedLogIns != null;
 
   tooMany =
-    limit: message: condition:
+    { seconds, ... }:
+    message: condition:
     errors.refuse 429 {
       code = "RATE_LIMITED";
-      message = "${message} Try again in ${toString limit.seconds} seconds.";
+      message = "${message} Try again in ${toString seconds} second${if seconds == 1 then "" else "s"}.";
     }
-    + " hdr retry-after ${toString limit.seconds} if ${condition}";
+    + " hdr retry-after ${toString seconds} if ${condition}";
   seconds = limit: if limit == null then 0 else limit.seconds;
   longest = builtins.foldl' (a: b: if a > b then a else b) 0;
 in
 {
   # For the beginning: whatever comes counts, refused or not, so whoever goes on stays out.
+  # `conn_cur` is the number of requests here, each from this rule on until the client has the whole answer.
   countRequests =
-    optionals limited [ "http-request track-sc0 src,ipmask(32,64) table clients" ]
+    [ "http-request track-sc0 src,ipmask(32,64) table clients" ]
     ++ optionals (requests != null) [
       (tooMany requests "Too many requests from your address." "{ sc_http_req_rate(0) gt ${toString requests.count} }")
+    ]
+    ++ [
+      (tooMany { seconds = 1; } "Too many requests from your address are under way."
+        "{ sc_conn_cur(0) gt ${toString requestsPerAddress} }"
+      )
     ];
 
   # For the end: only what would go to a node now. A hash is counted when it is asked for, so that neither a crowd at once nor
@@ -50,7 +61,8 @@ in
       "http-response sc-inc-gpc0(0) if { res.hdr(x-auth-outcome) -m str login-failed }"
     ];
 
-  table = optionals limited [
+  # An entry is kept while a request is under way, too.
+  table = [
     ""
     "backend clients"
     (
@@ -59,6 +71,7 @@ in
           2
           * longest (
             map seconds [
+              { seconds = 1; }
               requests
               hashes
               failedLogIns
@@ -67,7 +80,8 @@ in
         )
       }s store "
       + builtins.concatStringsSep "," (
-        optionals (requests != null) [ "http_req_rate(${toString requests.seconds}s)" ]
+        [ "conn_cur" ]
+        ++ optionals (requests != null) [ "http_req_rate(${toString requests.seconds}s)" ]
         ++ optionals (hashes != null) [ "gpc1_rate(${toString hashes.seconds}s)" ]
         ++ optionals (failedLogIns != null) [ "gpc0_rate(${toString failedLogIns.seconds}s)" ]
       )

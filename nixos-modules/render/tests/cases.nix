@@ -68,6 +68,7 @@ in
       connections = {
         clients = 10;
         perAddress = 3;
+        requestsPerAddress = 2;
         redirected = 5;
         inside = 2;
         perNode = 6;
