@@ -1,7 +1,7 @@
 # The lab's stack: which processes run, on which loopback address, with which configuration.
 #
 # Evaluated by `lab` with builtins alone; every configuration comes from nixos-modules/render, so that what runs here is what
-# NixOS deploys. Answers { parts = [ … ]; }, which lab/src/topology.rs describes.
+# NixOS deploys. Answers { parts = [ … ]; defaults; }, which lab/src/topology.rs describes.
 #
 # `settings` is JSON text:
 #   topology   "single" (two nodes on one SQLite file) or "cluster" (three nodes on PostgreSQL)
@@ -18,6 +18,8 @@ let
   lab = builtins.fromJSON settings;
   inherit (lab) directory programs scratch;
   render = ../nixos-modules/render;
+  defaults = import (render + "/defaults.nix");
+  port = builtins.mapAttrs (_: toString) defaults.ports;
 
   address = {
     gateway = "${lab.network}.1";
@@ -33,7 +35,7 @@ let
   onPostgres = lab.topology == "cluster";
   nodes = map (number: {
     name = "auth${toString number}";
-    address = "${address.auth number}:8080";
+    address = "${address.auth number}:${port.core}";
   }) (if onPostgres then [ 1 2 3 ] else [ 1 2 ]);
 
   # A part that is not run is not scraped either, nor sent anything.
@@ -48,11 +50,11 @@ let
     name = "gateway";
     kind = "haproxy";
     url = "https://${address.gateway}:8443";
-    pages = { "statistics" = "http://${address.gateway}:8404/stats"; };
-    listens = [ "${address.gateway}:8443" "${address.gateway}:8404" ];
-    files."haproxy.cfg" = import (render + "/haproxy.nix") ({
+    pages = { "statistics" = "http://${address.gateway}:${port.gatewayMetrics}/stats"; };
+    listens = [ "${address.gateway}:8443" "${address.gateway}:${port.gatewayMetrics}" ];
+    files."haproxy.cfg" = import (render + "/haproxy.nix") (defaults.gateway // {
       listen = "${address.gateway}:8443";
-      statsListen = "${address.gateway}:8404";
+      statsListen = "${address.gateway}:${port.gatewayMetrics}";
       certificate = "${directory}/keys/gateway.pem";
       hosts = [ address.gateway "localhost" ];
       nodes = runningNodes;
@@ -69,12 +71,13 @@ let
     kind = "auth-core";
     url = "http://${node.address}";
     listens = [ node.address ];
-    # TOML has no null, and JSON's values are TOML's only inline: each section is one inline table.
-    files."auth-core.toml" = toml {
+    files."auth-core.toml" = toml (import (render + "/auth-core.nix") {
       node = node.name;
       listen = node.address;
-      drain_seconds = 2;
-      max_connections = (import (render + "/gateway-defaults.nix")).connections.node;
+      inherit (defaults.core) maxConnections;
+      issuer = gateway.url;
+      keyDirectory = "${directory}/keys/ring";
+      generateFirstKey = false;
       database =
         if onPostgres then
           {
@@ -83,21 +86,17 @@ let
           }
         else
           { url = "sqlite:${directory}/data/auth.db"; };
-      tokens = {
-        issuer = gateway.url;
-        key_directory = "${directory}/keys/ring";
-      };
-      password = if lab.scrypt == null then { } else { inherit (lab) scrypt; };
-      log.format = "json";
-      tracing =
-        if wanted "zipkin" then { zipkin_url = "http://${address.zipkin}:9411/api/v2/spans"; } else { };
-    };
+      zipkin = if wanted "zipkin" then "${address.zipkin}:${port.zipkin}" else null;
+    } // {
+      # Who breaks a node on purpose does not want to wait for it.
+      drain_seconds = 2;
+    } // (if lab.scrypt == null then { } else { password.scrypt = lab.scrypt; }));
     after = optionals onPostgres [ "postgres" ];
     command = [ programs.auth-core "serve" "--config" "${own node.name}/auth-core.toml" ];
     ready = http "http://${node.address}/readyz";
   };
 
-  # Written out by hand as builtins has no toTOML: `key = value`, with nested sets as inline tables.
+  # Written out by hand as builtins has no toTOML: `key = value`, with nested sets as inline tables, in which JSON's values are TOML's.
   toml =
     let
       value =
@@ -133,20 +132,19 @@ let
     ready = { kind = "command"; command = [ programs.pg_isready "--quiet" "--host=${address.postgres}" "--port=5432" ]; };
   };
 
+  target = name: port: optionals (wanted name) [ { inherit name; address = "${address.${name}}:${port}"; } ];
   prometheusConfig = import (render + "/prometheus.nix") {
+    # No patience in the lab.
     scrapeInterval = "1s";
-    alertmanagers = optionals (wanted "alertmanager") [ "${address.alertmanager}:9093" ];
     ruleFiles = [ "${own "prometheus"}/rules.json" ];
-    targets = builtins.listToAttrs (
-      builtins.filter (job: job.value != [ ]) [
-        { name = "gateway"; value = optionals (wanted "gateway") [ { name = "gateway"; address = "${address.gateway}:8404"; } ]; }
-        { name = "auth-core"; value = runningNodes; }
-        { name = "prometheus"; value = [ { name = "prometheus"; address = "${address.prometheus}:9090"; } ]; }
-        { name = "alertmanager"; value = optionals (wanted "alertmanager") [ { name = "alertmanager"; address = "${address.alertmanager}:9093"; } ]; }
-        { name = "node-exporter"; value = optionals (wanted "node-exporter") [ { name = "node-exporter"; address = "${address.node-exporter}:9100"; } ]; }
-        { name = "zipkin"; value = optionals (wanted "zipkin") [ { name = "zipkin"; address = "${address.zipkin}:9411"; path = "/prometheus"; } ]; }
-      ]
-    );
+    targets = {
+      auth-core = runningNodes;
+      gateway = target "gateway" port.gatewayMetrics;
+      prometheus = target "prometheus" "9090";
+      alertmanager = target "alertmanager" "9093";
+      node-exporter = target "node-exporter" "9100";
+      zipkin = target "zipkin" port.zipkin;
+    };
   };
 
   prometheus = {
@@ -170,7 +168,10 @@ let
     kind = "alertmanager";
     url = "http://${address.alertmanager}:9093";
     listens = [ "${address.alertmanager}:9093" ];
-    files."alertmanager.json" = builtins.toJSON (import (render + "/alertmanager.nix") { groupWait = "1s"; });
+    files."alertmanager.json" = builtins.toJSON (import (render + "/alertmanager.nix") {
+      inherit (defaults.monitoring) receivers;
+      groupWait = "1s";
+    });
     command = [
       programs.prometheus-alertmanager "--config.file=${own "alertmanager"}/alertmanager.json"
       "--storage.path=${own "alertmanager"}/data" "--web.listen-address=${address.alertmanager}:9093"
@@ -189,20 +190,30 @@ let
     ready = http "http://${address.node-exporter}:9100/";
   };
 
+  zipkinServer = import (render + "/zipkin.nix") {
+    ip = address.zipkin;
+    port = defaults.ports.zipkin;
+    inherit (defaults.monitoring) maxSpans;
+  };
   zipkin = {
     name = "zipkin";
     kind = "zipkin";
-    url = "http://${address.zipkin}:9411/zipkin";
-    listens = [ "${address.zipkin}:9411" ];
+    url = "http://${address.zipkin}:${port.zipkin}/zipkin";
+    listens = [ "${address.zipkin}:${port.zipkin}" ];
     files = { };
-    # A quick start counts for more here than peak speed.
-    command = [
-      programs.java "-Xmx256m" "-XX:TieredStopAtLevel=1" "-XX:+UseSerialGC" "-jar" lab.zipkinJar
-    ] ++ import (render + "/zipkin.nix") { ip = address.zipkin; port = 9411; };
-    ready = http "http://${address.zipkin}:9411/health";
+    # A quick start and little memory count for more here than peak speed.
+    command =
+      [ programs.java ]
+      ++ zipkinServer.java
+      ++ [ "-Xmx256m" "-XX:TieredStopAtLevel=1" "-XX:+UseSerialGC" "-jar" lab.zipkinJar ]
+      ++ zipkinServer.arguments;
+    ready = http "http://${address.zipkin}:${port.zipkin}/health";
   };
 
-  grafanaFiles = import (render + "/grafana.nix") { prometheusUrl = prometheus.url; };
+  grafanaFiles = import (render + "/grafana.nix") {
+    prometheusUrl = prometheus.url;
+    folder = "${own "grafana"}/dashboards";
+  };
   grafana = {
     name = "grafana";
     kind = "grafana";
@@ -210,10 +221,7 @@ let
     listens = [ "${address.grafana}:3000" ];
     files = {
       "provisioning/datasources/authstack.yaml" = builtins.toJSON grafanaFiles.datasources;
-      "provisioning/dashboards/authstack.yaml" = builtins.toJSON {
-        apiVersion = 1;
-        providers = [ { name = "authstack"; options.path = "${own "grafana"}/dashboards"; } ];
-      };
+      "provisioning/dashboards/authstack.yaml" = builtins.toJSON grafanaFiles.providers;
     }
     // builtins.listToAttrs (
       map (name: {
@@ -227,8 +235,16 @@ let
       "cfg:server.http_addr=${address.grafana}" "cfg:server.http_port=3000"
       "cfg:paths.data=${own "grafana"}/data" "cfg:paths.logs=${own "grafana"}/data"
       "cfg:paths.provisioning=${own "grafana"}/provisioning"
-      "cfg:auth.anonymous.enabled=true" "cfg:analytics.reporting_enabled=false" "cfg:analytics.check_for_updates=false"
-    ];
+      "cfg:auth.anonymous.enabled=true"
+    ]
+    ++ builtins.concatLists (
+      builtins.attrValues (
+        builtins.mapAttrs (
+          section: settings:
+          builtins.attrValues (builtins.mapAttrs (key: value: "cfg:${section}.${key}=${builtins.toJSON value}") settings)
+        ) grafanaFiles.settings
+      )
+    );
     ready = http "http://${address.grafana}:3000/api/health";
   };
 
@@ -240,5 +256,6 @@ let
     ++ optionals (programs ? grafana) [ grafana ];
 in
 {
+  inherit defaults;
   parts = builtins.filter (part: wanted part.name) parts;
 }

@@ -17,6 +17,21 @@ let
   monitors = fleet.withRole "monitor";
   onSqlite = cfg.database.type == "sqlite";
 
+  # What the options say.
+  rendered = import ./render/auth-core.nix {
+    node = stack.host;
+    listen = fleet.endpoint fleet.self.address stack.ports.core;
+    inherit ((import ./render/defaults.nix).core) maxConnections;
+    issuer = "https://${stack.domain}";
+    inherit keyDirectory;
+    generateFirstKey = cfg.keys.directory == null;
+    database = {
+      url = if onSqlite then "sqlite:/var/lib/auth-core/auth.db" else cfg.database.url;
+    }
+    // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = passwordCredential; };
+    zipkin = if monitors == { } then null else fleet.endpoint (lib.head (fleet.addresses monitors)) stack.ports.zipkin;
+  };
+
   # Where systemd puts what LoadCredential names.
   passwordCredential = "/run/credentials/auth-core.service/database-password";
 
@@ -184,24 +199,14 @@ in
       }
     ];
 
-    services.authstack.auth-core.settings = {
-      node = lib.mkDefault stack.host;
-      max_connections = lib.mkDefault (import ./render/gateway-defaults.nix).connections.node;
-      listen = lib.mkDefault (fleet.endpoint fleet.self.address stack.ports.core);
-      log.format = lib.mkDefault "json";
-      tracing = lib.mkIf (monitors != { }) {
-        zipkin_url = lib.mkDefault "http://${fleet.endpoint (lib.head (fleet.addresses monitors)) stack.ports.zipkin}/api/v2/spans";
-      };
-      tokens = {
-        issuer = lib.mkDefault "https://${stack.domain}";
-        key_directory = keyDirectory;
-        generate_first_key = cfg.keys.directory == null;
-      };
-      database = {
-        url = if onSqlite then "sqlite:/var/lib/auth-core/auth.db" else cfg.database.url;
+    # `settings` may say otherwise, but not of what has an option.
+    services.authstack.auth-core.settings = lib.mkMerge [
+      (lib.mapAttrsRecursive (_: lib.mkDefault) rendered)
+      {
+        inherit (rendered) database;
+        tokens = { inherit (rendered.tokens) key_directory generate_first_key; };
       }
-      // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = passwordCredential; };
-    };
+    ];
 
     systemd.services.auth-core = {
       description = "Authentication service";

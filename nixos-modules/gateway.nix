@@ -44,6 +44,7 @@ let
     certificate = loadedCertificate;
     hosts = [ stack.domain ];
     acmeChallenge = if cfg.tls.source == "acme" then "127.0.0.1:${toString acmePort}" else null;
+    inherit (defaults) connections;
     inherit (cfg) answerSeconds hstsSeconds limits;
     tlsProfile = cfg.tls.profile;
     nodes = lib.mapAttrsToList (name: node: {
@@ -70,7 +71,7 @@ let
         touch $out
       '';
 
-  defaults = import ./render/gateway-defaults.nix;
+  defaults = (import ./render/defaults.nix).gateway;
 
   limit =
     what: default:
@@ -149,7 +150,7 @@ in
 
     answerSeconds = mkOption {
       type = types.ints.between 1 300;
-      default = 8;
+      default = defaults.answerSeconds;
       description = ''
         How long a core may take for an answer, in seconds. After that another core is asked, if the request can be repeated
         without harm; else the client is told. Less than clients wait, so that a core that hangs costs them no error.

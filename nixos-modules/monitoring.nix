@@ -11,19 +11,19 @@ let
   cfg = stack.monitoring;
   fleet = import ./fleet.nix { inherit config lib; };
   monitors = fleet.withRole "monitor";
+  defaults = (import ./render/defaults.nix).monitoring;
   watched = stack.nodes ? ${stack.host} && monitors != { };
 
   prometheus = import ./render/prometheus.nix {
     inherit (cfg) scrapeInterval;
-    targets = lib.filterAttrs (_: targets: targets != [ ]) {
+    targets = {
       auth-core = fleet.targets stack.ports.core (fleet.withRole "core");
       gateway = fleet.targets stack.ports.gatewayMetrics (fleet.withRole "gateway");
       node-exporter = fleet.targets config.services.prometheus.exporters.node.port stack.nodes;
-      zipkin = map (target: target // { path = "/prometheus"; }) (fleet.targets stack.ports.zipkin monitors);
+      zipkin = fleet.targets stack.ports.zipkin monitors;
       prometheus = [ (here config.services.prometheus.port) ];
       alertmanager = [ (here config.services.prometheus.alertmanager.port) ];
     };
-    alertmanagers = [ (here config.services.prometheus.alertmanager.port).address ];
   };
   here = port: {
     name = stack.host;
@@ -32,6 +32,12 @@ let
 
   grafana = import ./render/grafana.nix {
     prometheusUrl = "http://127.0.0.1:${toString config.services.prometheus.port}";
+    folder = pkgs.linkFarm "authstack-dashboards" (
+      lib.mapAttrsToList (name: dashboard: {
+        inherit name;
+        path = pkgs.writeText name (builtins.toJSON dashboard);
+      }) grafana.dashboards
+    );
   };
   grafanaSecrets = "/var/lib/authstack/grafana";
 in
@@ -49,13 +55,13 @@ in
 
     scrapeInterval = mkOption {
       type = types.strMatching "[0-9]+(ms|s|m|h)";
-      default = "15s";
+      default = defaults.scrapeInterval;
       description = "How often everything is measured, in Prometheus' notation.";
     };
 
     receivers = mkOption {
       type = types.nonEmptyListOf (types.attrsOf types.anything);
-      default = [ { name = "page"; } ];
+      default = defaults.receivers;
       example = [
         {
           name = "operators";
@@ -100,10 +106,8 @@ in
 
       services.grafana = {
         enable = true;
-        settings = {
+        settings = grafana.settings // {
           server.http_addr = "127.0.0.1";
-          analytics.reporting_enabled = false;
-          analytics.check_for_updates = false;
           security = {
             secret_key = "$__file{/run/credentials/grafana.service/secret-key}";
             admin_password = "$__file{/run/credentials/grafana.service/admin-password}";
@@ -112,20 +116,7 @@ in
         provision = {
           enable = true;
           datasources.settings = grafana.datasources;
-          dashboards.settings = {
-            apiVersion = 1;
-            providers = [
-              {
-                name = "authstack";
-                options.path = pkgs.linkFarm "authstack-dashboards" (
-                  lib.mapAttrsToList (name: dashboard: {
-                    inherit name;
-                    path = pkgs.writeText name (builtins.toJSON dashboard);
-                  }) grafana.dashboards
-                );
-              }
-            ];
-          };
+          dashboards.settings = grafana.providers;
         };
       };
       systemd.services.grafana = {

@@ -3,6 +3,7 @@
 let
   inherit (lib) mkOption types;
   cfg = config.services.authstack;
+  defaults = import ./render/defaults.nix;
 in
 {
   options.services.authstack = {
@@ -86,20 +87,17 @@ in
     ports =
       lib.mapAttrs
         (
-          _: port:
+          name: of:
           mkOption {
             type = types.port;
-            default = port.number;
-            description = "TCP port of ${port.of}, on the address of its host in the fleet.";
+            default = defaults.ports.${name};
+            description = "TCP port of ${of}, on the address of its host in the fleet.";
           }
         )
         {
-          core.number = 8080;
-          core.of = "each core";
-          gatewayMetrics.number = 8404;
-          gatewayMetrics.of = "each gateway's metrics and statistics page";
-          zipkin.number = 9411;
-          zipkin.of = "each monitor's Zipkin";
+          core = "each core";
+          gatewayMetrics = "each gateway's metrics and statistics page";
+          zipkin = "each monitor's Zipkin";
         };
 
     host = mkOption {

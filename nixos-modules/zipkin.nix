@@ -10,6 +10,11 @@ let
   stack = config.services.authstack;
   cfg = stack.monitoring.zipkin;
   fleet = import ./fleet.nix { inherit config lib; };
+  server = import ./render/zipkin.nix {
+    ip = fleet.self.address;
+    port = stack.ports.zipkin;
+    inherit (cfg) maxSpans;
+  };
 in
 {
   options.services.authstack.monitoring.zipkin = {
@@ -21,7 +26,7 @@ in
     };
     maxSpans = mkOption {
       type = types.ints.positive;
-      default = 100000;
+      default = (import ./render/defaults.nix).monitoring.maxSpans;
       description = "How many spans are kept; the oldest go first. A thousand take about a megabyte.";
     };
   };
@@ -32,19 +37,9 @@ in
       wantedBy = [ "multi-user.target" ];
       wants = [ "network-online.target" ];
       after = [ "network-online.target" ];
-      environment = {
-        MEM_MAX_SPANS = toString cfg.maxSpans;
-        # The JVM's own scratch file is of no use to anybody here.
-        JDK_JAVA_OPTIONS = "-Xms32m -Xmx512m -XX:-UsePerfData";
-      };
+      environment.JDK_JAVA_OPTIONS = toString server.java;
       serviceConfig = import ./hardening.nix // {
-        ExecStart = lib.escapeShellArgs (
-          [ (lib.getExe cfg.package) ]
-          ++ import ./render/zipkin.nix {
-            ip = fleet.self.address;
-            port = stack.ports.zipkin;
-          }
-        );
+        ExecStart = lib.escapeShellArgs ([ (lib.getExe cfg.package) ] ++ server.arguments);
         Restart = "always";
         RestartSec = 1;
         SuccessExitStatus = 143;

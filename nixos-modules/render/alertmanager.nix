@@ -1,7 +1,7 @@
 # Alertmanager: who hears of an alert. Settings in, alertmanager.yml as an attribute set out.
 {
-  # Receivers in Alertmanager's own notation; without one, alerts are only shown on its page.
-  receivers ? [ { name = "page"; } ],
+  # Receivers in Alertmanager's own notation; the first hears of every alert.
+  receivers,
   # How long alerts that belong together are collected before the first notice.
   groupWait ? "10s",
   # How long it takes at least until news of them, such as their end, follow.

@@ -1,9 +1,18 @@
-# Grafana: its data source and its dashboards. Settings in, provisioning files as attribute sets out.
+# Grafana: its settings, its data source and its dashboards. Settings in, attribute sets out.
 {
   # URL of Prometheus, as Grafana reaches it.
   prometheusUrl,
+  # Path of the folder with the dashboards.
+  folder,
 }:
 {
+  # Sections of grafana.ini: it tells nobody that it runs.
+  settings.analytics = {
+    reporting_enabled = false;
+    check_for_updates = false;
+  };
+
+  # Provisioning files.
   datasources = {
     apiVersion = 1;
     datasources = [
@@ -18,6 +27,16 @@
       }
     ];
   };
+  providers = {
+    apiVersion = 1;
+    providers = [
+      {
+        name = "authstack";
+        options.path = folder;
+      }
+    ];
+  };
 
+  # What is in the folder.
   dashboards."authstack.json" = import ./dashboard.nix;
 }

@@ -1,9 +1,6 @@
 # The gateway: HAProxy terminates TLS and spreads requests over the auth-core nodes.
 #
 # Settings in, the text of haproxy.cfg out. Written for HAProxy 2.6 and checked on 3.x: no keyword that only one of them knows.
-let
-  defaults = import ./gateway-defaults.nix;
-in
 {
   # "ADDRESS:PORT" on which clients reach the gateway over TLS.
   listen,
@@ -19,20 +16,21 @@ in
   extraGlobal ? [ ],
   # The names and addresses under which clients know the gateway; requests for others are refused. Their port is not looked at.
   hosts,
-  # How many connections are held open: described with the defaults.
-  connections ? defaults.connections,
-  # How long a node may take for an answer. After that another is asked, or the client is told.
-  answerSeconds ? 30,
   # "ADDRESS:PORT" that answers plain HTTP with the way to HTTPS; null for none.
   listenPlain ? null,
   # "ADDRESS:PORT" of an ACME client that proves over plain HTTP that the domain is ours; null for none.
   acmeChallenge ? null,
+  # The rest is in defaults.nix, each with its reason.
+  # How many connections are held open.
+  connections,
+  # How long a node may take for an answer.
+  answerSeconds,
   # Which of Mozilla's profiles of TLS: "intermediate" or "modern".
-  tlsProfile ? defaults.tlsProfile,
+  tlsProfile,
   # How long browsers shall insist on HTTPS (RFC 6797), in seconds; 0 says nothing of it.
-  hstsSeconds ? defaults.hstsSeconds,
+  hstsSeconds,
   # What one client address may do before it is told to wait: { requests, hashes, failedLogIns }, each { count; seconds; } or null.
-  limits ? defaults.limits,
+  limits,
 }:
 let
   # Each computes a hash before its outcome is known.

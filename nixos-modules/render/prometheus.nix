@@ -3,20 +3,26 @@
 # Settings in, two attribute sets out: `config` (prometheus.yml) and `rules` (a rule file). JSON is YAML, so `builtins.toJSON`
 # makes the files.
 {
-  # { JOB = [ { name; address = "ADDRESS:PORT"; path ? "/metrics"; } ]; }
+  # { JOB = [ { name; address = "ADDRESS:PORT"; } ]; }, each JOB one of `metricsPaths`. Alerts go to those of `alertmanager`.
   targets,
-  # "ADDRESS:PORT" of each Alertmanager.
-  alertmanagers ? [ ],
   # Paths of the rule files, as Prometheus sees them.
   ruleFiles ? [ ],
   # Prometheus' own duration notation.
-  scrapeInterval ? "15s",
+  scrapeInterval,
 }:
 let
-  # Targets of one job that differ in their metrics path need a scrape config each; here all of a job share it.
+  metricsPaths = {
+    alertmanager = "/metrics";
+    auth-core = "/metrics";
+    gateway = "/metrics";
+    node-exporter = "/metrics";
+    prometheus = "/metrics";
+    zipkin = "/prometheus";
+  };
+
   scrape = job: {
     job_name = job;
-    metrics_path = (builtins.head targets.${job}).path or "/metrics";
+    metrics_path = metricsPaths.${job};
     static_configs = map (target: {
       targets = [ target.address ];
       labels.node = target.name;
@@ -38,8 +44,10 @@ in
       evaluation_interval = scrapeInterval;
     };
     rule_files = ruleFiles;
-    scrape_configs = map scrape (builtins.attrNames targets);
-    alerting.alertmanagers = [ { static_configs = [ { targets = alertmanagers; } ]; } ];
+    scrape_configs = map scrape (builtins.filter (job: targets.${job} != [ ]) (builtins.attrNames targets));
+    alerting.alertmanagers = [
+      { static_configs = [ { targets = map (target: target.address) (targets.alertmanager or [ ]); } ]; }
+    ];
   };
 
   rules.groups = [

@@ -1,7 +1,12 @@
 # The text that render/ makes of given settings, a golden file each. Builtins only, as render/ itself.
 let
-  haproxy = import ../haproxy.nix;
+  defaults = import ../defaults.nix;
+  haproxy = settings: import ../haproxy.nix (defaults.gateway // settings);
   prometheus = import ../prometheus.nix;
+  grafana = import ../grafana.nix {
+    prometheusUrl = "http://127.0.0.1:9090";
+    folder = "/dashboards";
+  };
   pretty = import ./pretty.nix;
 
   smallestGateway = {
@@ -33,11 +38,16 @@ let
         {
           name = "monitor";
           address = "10.0.0.9:9411";
-          path = "/prometheus";
         }
       ];
+      alertmanager = [
+        {
+          name = "monitor";
+          address = "10.0.0.9:9093";
+        }
+      ];
+      node-exporter = [ ];
     };
-    alertmanagers = [ "10.0.0.9:9093" ];
     ruleFiles = [ "/etc/rules.json" ];
     scrapeInterval = "5s";
   };
@@ -79,6 +89,7 @@ in
       acmeChallenge = "127.0.0.1:1360";
       tlsProfile = "modern";
       hstsSeconds = 0;
+      answerSeconds = 4;
       limits = {
         requests = {
           count = 100;
@@ -108,9 +119,9 @@ in
 
   "prometheus.json" = pretty fleet.config;
   "prometheus-rules.json" = pretty fleet.rules;
-  "prometheus-nothing-to-scrape.json" = pretty (prometheus { targets = { }; }).config;
+  "prometheus-nothing-to-scrape.json" = pretty (prometheus { targets = { }; inherit (defaults.monitoring) scrapeInterval; }).config;
 
-  "alertmanager.json" = pretty (import ../alertmanager.nix { });
+  "alertmanager.json" = pretty (import ../alertmanager.nix { inherit (defaults.monitoring) receivers; });
   "alertmanager-webhook.json" = pretty (
     import ../alertmanager.nix {
       receivers = [
@@ -123,6 +134,6 @@ in
     }
   );
 
-  "grafana-datasources.json" = pretty (import ../grafana.nix { prometheusUrl = "http://127.0.0.1:9090"; }).datasources;
+  "grafana-datasources.json" = pretty grafana.datasources;
   "grafana-dashboard.json" = pretty (import ../dashboard.nix);
 }

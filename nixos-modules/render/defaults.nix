@@ -1,0 +1,63 @@
+# What holds unless somebody decides otherwise: for the options of NixOS and for the lab, the only place of it.
+{
+  gateway = {
+    # What one client address may do before it is told to wait. A person comes nowhere near it.
+    limits = {
+      requests = {
+        count = 600;
+        seconds = 60;
+      };
+      # Each costs a node 128 MiB and a good part of a second of one core.
+      hashes = {
+        count = 60;
+        seconds = 60;
+      };
+      failedLogIns = {
+        count = 20;
+        seconds = 60;
+      };
+    };
+
+    # How many connections are held open at each place; all fit into what the next one takes.
+    connections = {
+      # By all clients at once. More wait until one ends.
+      clients = 4000;
+      # By one client address; more are refused. Browsers open six to a host, or one for all with HTTP/2.
+      perAddress = 100;
+      # Requests under way of one client address; more are refused. However slowly it reads, it leaves most of a node to others.
+      requestsPerAddress = 64;
+      # By clients that came to port 80, and by statistics and metrics.
+      redirected = 500;
+      inside = 100;
+      # Requests under way to one node, by one gateway; more wait this long for their turn.
+      perNode = 250;
+      idlePerNode = 50;
+      queueSeconds = 5;
+    };
+
+    # How long a node may take for an answer. After that another is asked, or the client is told.
+    answerSeconds = 8;
+    # Every browser since 2017 speaks it; "modern" leaves TLS 1.2 out.
+    tlsProfile = "intermediate";
+    # Two years, as Mozilla's guidelines have it.
+    hstsSeconds = 63072000;
+  };
+
+  # What a node accepts: all that of three gateways, and of health checks and monitors.
+  core.maxConnections = 1000;
+
+  monitoring = {
+    scrapeInterval = "15s";
+    # The first hears of every alert. This one tells nobody: alerts are only shown on Alertmanager's page.
+    receivers = [ { name = "page"; } ];
+    # How many spans Zipkin keeps.
+    maxSpans = 100000;
+  };
+
+  # On which each part listens.
+  ports = {
+    core = 8080;
+    gatewayMetrics = 8404;
+    zipkin = 9411;
+  };
+}
