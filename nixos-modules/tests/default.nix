@@ -15,6 +15,8 @@ let
     ]).config;
 in
 {
+  # Not `lab`, which is its package.
+  lab-is-nixos = import ./lab.nix { inherit pkgs evaluate; };
   alone = import ./alone.nix { inherit pkgs; };
   options = import ./refusals.nix { inherit pkgs evaluate; };
   rendered = import ./rendered.nix { inherit pkgs evaluate; };

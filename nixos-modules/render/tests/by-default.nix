@@ -1,0 +1,63 @@
+# What render/ makes of the defaults with the lab's addresses: { NAME = text; }, as lab.nix. Builtins only.
+let
+  defaults = import ../defaults.nix;
+  pretty = import ./pretty.nix;
+  target = name: address: { inherit name address; };
+  cores = [
+    (target "auth1" "127.77.0.11:8080")
+    (target "auth2" "127.77.0.12:8080")
+    (target "auth3" "127.77.0.13:8080")
+  ];
+  prometheus = import ../prometheus.nix {
+    inherit (defaults.monitoring) scrapeInterval;
+    ruleFiles = [ "/lab/parts/prometheus/rules.json" ];
+    targets = {
+      alertmanager = [ (target "alertmanager" "127.77.0.22:9093") ];
+      auth-core = cores;
+      gateway = [ (target "gateway" "127.77.0.1:8404") ];
+      node-exporter = [ (target "node-exporter" "127.77.0.23:9100") ];
+      prometheus = [ (target "prometheus" "127.77.0.21:9090") ];
+      zipkin = [ (target "zipkin" "127.77.0.24:9411") ];
+    };
+  };
+  zipkin = import ../zipkin.nix {
+    ip = "127.77.0.24";
+    port = 9411;
+    inherit (defaults.monitoring) maxSpans;
+  };
+in
+{
+  "alertmanager.json" = pretty (import ../alertmanager.nix { inherit (defaults.monitoring) receivers; });
+  "auth-core.json" = pretty (
+    import ../auth-core.nix {
+      node = "auth1";
+      listen = "127.77.0.11:8080";
+      inherit (defaults.core) maxConnections;
+      issuer = "https://127.77.0.1:8443";
+      keyDirectory = "/lab/keys/ring";
+      generateFirstKey = false;
+      database.url = "postgres://authcore@127.77.0.20:5432/postgres";
+      database.password_file = "/lab/keys/postgres-password";
+      zipkin = "127.77.0.24:9411";
+    }
+  );
+  "datasources.json" =
+    pretty
+      (import ../grafana.nix {
+        prometheusUrl = "http://127.77.0.21:9090";
+        folder = "/dashboards";
+      }).datasources;
+  "haproxy.cfg" = import ../haproxy.nix (
+    defaults.gateway
+    // {
+      listen = "127.77.0.1:8443";
+      statsListen = "127.77.0.1:8404";
+      certificate = "/lab/keys/gateway.pem";
+      hosts = [ "127.77.0.1" ];
+      nodes = cores;
+    }
+  );
+  "prometheus.json" = pretty prometheus.config;
+  "rules.json" = pretty prometheus.rules;
+  "zipkin" = builtins.concatStringsSep "\n" (zipkin.java ++ zipkin.arguments) + "\n";
+}

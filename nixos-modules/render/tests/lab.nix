@@ -1,0 +1,49 @@
+# What the lab runs, as it can be compared with what else is made of the same settings: { NAME = text; }. Builtins only.
+let
+  pretty = import ./pretty.nix;
+  inherit (builtins) fromJSON fromTOML;
+  inherit
+    (import ../../../lab/topology.nix {
+      settings = builtins.toJSON {
+        topology = "cluster";
+        network = "127.77.0";
+        directory = "/lab";
+        scratch = "/scratch";
+        programs = builtins.listToAttrs (
+          map
+            (name: {
+              inherit name;
+              value = "/bin/${name}";
+            })
+            [
+              "auth-core"
+              "grafana"
+              "haproxy"
+              "initdb"
+              "java"
+              "pg_isready"
+              "postgres"
+              "prometheus"
+              "prometheus-alertmanager"
+              "prometheus-node-exporter"
+            ]
+        );
+        zipkinJar = "/zipkin.jar";
+        tlsProfile = null;
+        scrypt = null;
+        parts = null;
+      };
+    })
+    parts
+    ;
+  part = name: builtins.head (builtins.filter (part: part.name == name) parts);
+in
+{
+  "alertmanager.json" = pretty (fromJSON (part "alertmanager").files."alertmanager.json");
+  "auth-core.json" = pretty (fromTOML (part "auth1").files."auth-core.toml");
+  "datasources.json" = pretty (fromJSON (part "grafana").files."provisioning/datasources/authstack.yaml");
+  "haproxy.cfg" = (part "gateway").files."haproxy.cfg";
+  "prometheus.json" = pretty (fromJSON (part "prometheus").files."prometheus.json");
+  "rules.json" = pretty (fromJSON (part "prometheus").files."rules.json");
+  "zipkin" = builtins.concatStringsSep "\n" (builtins.tail (part "zipkin").command) + "\n";
+}
