@@ -1,4 +1,7 @@
 # One client can take no more than its share, is told how long to wait, and keeps nobody else from anything.
+let
+  inherit ((import ../nixos-modules/render/defaults.nix).gateway) limits;
+in
 {
   machines = [
     "single"
@@ -49,14 +52,14 @@
         client.wait_until_succeeds(f"curl --fail --silent --cacert /tmp/ca.pem --interface {first} {keys}", timeout=30)
 
     with subtest("who guesses passwords is told to wait, long before the limit of requests"):
-        for number in range(20):
+        for number in range(${toString limits.failedLogIns.count}):
             t.assertEqual(error_code(log_in(client, f"user{number}@example.org")), "INVALID_CREDENTIALS")
-        t.assertEqual(error_code(log_in(client, "user20@example.org")), "RATE_LIMITED")
+        t.assertEqual(error_code(log_in(client, "another@example.org")), "RATE_LIMITED")
         t.assertEqual(burst(1, first), {"200": 1})
 
     with subtest("who may keep the cores hashing is told to wait, and goes on asking"):
         mutation = "--header 'Content-Type: application/json' --data '{\"query\":\"mutation { signUp }\"}'"
-        answers = burst(70, "192.168.1.200", f"{mutation} https://{DOMAIN}/graphql")
+        answers = burst(${toString (limits.hashes.count + 10)}, "192.168.1.200", f"{mutation} https://{DOMAIN}/graphql")
         t.assertEqual(answers["429"], 10)
         t.assertEqual(burst(1, "192.168.1.200"), {"200": 1})
 

@@ -7,13 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     keys,
     network::{self, Network},
     process, programs,
-    topology::{self, Part, ScryptCost, Settings, TopologyName},
+    topology::{self, Part, ScryptCost, Settings, Topology, TopologyName},
 };
 
 /// What to run, and where.
@@ -42,6 +43,8 @@ pub(crate) struct Prepared {
     pub ca: PathBuf,
     /// The parts, in the order in which they are shown.
     pub parts: Vec<Part>,
+    /// What holds unless a setting says otherwise.
+    pub defaults: Value,
     /// Where PostgreSQL keeps its data.
     pub scratch: TempDir,
     /// Held for as long as the stack is.
@@ -67,7 +70,7 @@ impl Setup {
                 .as_ref()
                 .is_none_or(|parts| parts.iter().any(|part| part == name))
         };
-        let parts = topology::render(&Settings {
+        let Topology { parts, defaults } = topology::render(&Settings {
             topology: self.topology,
             network: self.network.prefix(),
             directory: &directory,
@@ -109,6 +112,7 @@ impl Setup {
             directory,
             ca,
             parts,
+            defaults,
             scratch,
             _network: self.network,
         })

@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use reqwest::Client;
 use rustix::process::Signal;
+use serde_json::Value;
 use tokio::{
     sync::mpsc::UnboundedSender,
     task::JoinSet,
@@ -198,6 +199,11 @@ impl Stack {
     /// Every part, in the order in which they are shown.
     pub fn parts(&self) -> &[Part] {
         &self.prepared.parts
+    }
+
+    /// What holds unless a setting says otherwise: `nixos-modules/render/defaults.nix`.
+    pub fn defaults(&self) -> &Value {
+        &self.prepared.defaults
     }
 
     /// The CA certificate that clients must trust.

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::process::Command;
 
 /// Which stack is run.
@@ -125,11 +126,20 @@ pub enum StopSignal {
     Int,
 }
 
-/// The parts of the stack, in the order in which they are shown.
+/// What `lab/topology.nix` answers.
+#[derive(Debug, Deserialize)]
+pub struct Topology {
+    /// The parts of the stack, in the order in which they are shown.
+    pub parts: Vec<Part>,
+    /// What holds unless a setting says otherwise: `nixos-modules/render/defaults.nix`.
+    pub defaults: Value,
+}
+
+/// Asks for the parts of the stack.
 ///
 /// # Errors
 /// When Nix refuses the topology (the message is Nix's own) or answers something else than parts.
-pub async fn render(settings: &Settings<'_>) -> Result<Vec<Part>> {
+pub async fn render(settings: &Settings<'_>) -> Result<Topology> {
     let file = env::var_os("AUTHSTACK_TOPOLOGY").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("topology.nix"),
         PathBuf::from,
@@ -154,11 +164,7 @@ pub async fn render(settings: &Settings<'_>) -> Result<Vec<Part>> {
         );
     }
 
-    #[derive(Deserialize)]
-    struct Answer {
-        parts: Vec<Part>,
-    }
-    let answer: Answer = serde_json::from_slice(&output.stdout)
+    let answer: Topology = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("{} answers no parts", file.display()))?;
     if let Some(unknown) = settings
         .parts
@@ -169,5 +175,5 @@ pub async fn render(settings: &Settings<'_>) -> Result<Vec<Part>> {
     {
         bail!("the topology has no part named {unknown}");
     }
-    Ok(answer.parts)
+    Ok(answer)
 }

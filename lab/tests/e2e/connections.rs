@@ -13,28 +13,26 @@ use tokio::{
 use crate::raw;
 use crate::support::{SERVING, TestStack, code, eventually, start};
 
-/// See nixos-modules/render/gateway-defaults.nix.
-const PER_ADDRESS: usize = 100;
-/// See there, too.
-const PER_NODE: usize = 250;
-/// See there, too.
-const REQUESTS_PER_ADDRESS: usize = 64;
+const PER_ADDRESS: &str = "/gateway/connections/perAddress";
+const REQUESTS_PER_ADDRESS: &str = "/gateway/connections/requestsPerAddress";
+const PER_NODE: &str = "/gateway/connections/perNode";
 /// How long a client may take for its part of a handshake, with some time for a busy machine.
 const HANDSHAKE: Duration = Duration::from_secs(13);
 
 #[tokio::test]
 async fn two_hundred_connections_of_one_address_that_say_nothing_leave_the_service_up() {
     let mut stack = start(SERVING).await;
+    let per_address = stack.default_of(PER_ADDRESS);
     let begin = Instant::now();
     let mut watched = JoinSet::new();
-    for _ in 0..2 * PER_ADDRESS {
+    for _ in 0..200.max(2 * per_address) {
         // Some are closed so soon that they were never open.
         if let Ok(stream) = raw::connect(&stack, 1).await {
             watched.spawn(unless_closed(stream, Duration::from_secs(2)));
         }
     }
     let kept: Vec<_> = watched.join_all().await.into_iter().flatten().collect();
-    assert_eq!(kept.len(), PER_ADDRESS);
+    assert_eq!(kept.len(), per_address);
     assert!(
         raw::connect_tls(&stack, 1).await.is_err(),
         "one more gets as far as TLS"
@@ -58,10 +56,13 @@ async fn two_hundred_connections_of_one_address_that_say_nothing_leave_the_servi
 async fn a_node_gets_no_more_requests_at_once_than_it_has_connections_for() {
     let mut stack = start(SERVING).await;
     pause_nodes(&stack).await;
+    let per_address = stack.default_of(REQUESTS_PER_ADDRESS);
+    let per_node = stack.default_of(PER_NODE);
     let mut asking = JoinSet::new();
-    for client in 0..10 {
+    // Somewhat more than both nodes take.
+    for client in 0..=(2 * per_node / per_address + 1) as u8 {
         stack.move_client_to(client);
-        for _ in 0..REQUESTS_PER_ADDRESS {
+        for _ in 0..per_address {
             let request = stack.request("{ __typename }", json!({}));
             asking.spawn(async move { request.send().await.map(|answer| answer.status()) });
         }
@@ -69,8 +70,8 @@ async fn a_node_gets_no_more_requests_at_once_than_it_has_connections_for() {
     eventually(
         "both nodes are full, and the others stand in line",
         || async {
-            let full = under_way(&stack, "auth1").await == PER_NODE
-                && under_way(&stack, "auth2").await == PER_NODE;
+            let full = under_way(&stack, "auth1").await == per_node
+                && under_way(&stack, "auth2").await == per_node;
             full.then_some(())
         },
     )
@@ -90,8 +91,8 @@ async fn an_address_has_only_so_many_requests_under_way_and_others_have_theirs()
     stack.move_client_to(1);
     pause_nodes(&stack).await;
     let mut asking = JoinSet::new();
-    let beyond = 36;
-    for _ in 0..REQUESTS_PER_ADDRESS + beyond {
+    let (limit, beyond) = (stack.default_of(REQUESTS_PER_ADDRESS), 36);
+    for _ in 0..limit + beyond {
         let request = stack.request("{ __typename }", json!({}));
         asking.spawn(async move { request.send().await.expect("an answer") });
     }
@@ -108,7 +109,7 @@ async fn an_address_has_only_so_many_requests_under_way_and_others_have_theirs()
     asking.spawn(async move { elsewhere.send().await.expect("an answer") });
     eventually("all others are at the nodes", || async {
         let count = under_way(&stack, "auth1").await + under_way(&stack, "auth2").await;
-        (count == REQUESTS_PER_ADDRESS + 1).then_some(())
+        (count == limit + 1).then_some(())
     })
     .await;
     for node in ["auth1", "auth2"] {
@@ -146,16 +147,11 @@ async fn tell_gateway(stack: &TestStack, command: &str) {
     assert_eq!(said.trim(), "", "{command}");
 }
 
-/// The requests that a node has of the gateway.
+/// The requests that a node has of the gateway: never more than it may have.
 async fn under_way(stack: &TestStack, node: &str) -> usize {
-    let stats = stack.text(&(stack.stats_page() + ";csv")).await;
-    let line = stats
-        .lines()
-        .find(|line| line.starts_with(&format!("auth-core,{node},")))
-        .expect("the node is on the page");
-    let count = line.split(',').nth(4).and_then(|count| count.parse().ok());
-    let count = count.expect("a number of sessions");
-    assert!(count <= PER_NODE, "{node} has {count}");
+    let count = stack.under_way(node).await;
+    let most = stack.default_of(PER_NODE);
+    assert!(count <= most, "{node} has {count} requests");
     count
 }
 

@@ -8,10 +8,8 @@ use tokio::task::JoinSet;
 use crate::raw;
 use crate::support::{PASSWORD, SERVING, TestStack, code, start};
 
-/// See nixos-modules/render/gateway-defaults.nix.
-const FAILED_LOG_INS: usize = 20;
-/// See there, too.
-const HASHES: usize = 60;
+const FAILED_LOG_INS: &str = "/gateway/limits/failedLogIns/count";
+const HASHES: &str = "/gateway/limits/hashes/count";
 
 #[tokio::test]
 async fn an_address_whose_log_ins_fail_again_and_again_is_told_to_wait() {
@@ -19,7 +17,7 @@ async fn an_address_whose_log_ins_fail_again_and_again_is_told_to_wait() {
     stack.sign_up("ana@example.com").await;
     stack.move_client_to(1);
 
-    for number in 0..FAILED_LOG_INS {
+    for number in 0..stack.default_of(FAILED_LOG_INS) {
         // What a client calls the fields does not hide what they are.
         let answer = guess(&stack, &format!("user{number}@example.com")).await.1;
         assert_eq!(code(&answer), "INVALID_CREDENTIALS", "number {number}");
@@ -41,7 +39,7 @@ async fn an_address_whose_log_ins_fail_again_and_again_is_told_to_wait() {
 async fn log_ins_that_succeed_are_not_counted_as_failed() {
     let stack = start(SERVING).await;
     stack.sign_up("ana@example.com").await;
-    for _ in 0..=FAILED_LOG_INS {
+    for _ in 0..=stack.default_of(FAILED_LOG_INS) {
         let (_, headers, answer) = stack
             .send(
                 "mutation($p: String!) { logIn(email: \"ana@example.com\", password: $p) { message } }",
@@ -62,7 +60,7 @@ async fn an_address_that_has_used_its_hashes_waits_and_can_still_ask_who_it_is()
     let mut stack = start(SERVING).await;
     stack.move_client_to(1);
     let mut token = None;
-    for number in 0..HASHES {
+    for number in 0..stack.default_of(HASHES) {
         // Half of them take an e-mail that is taken.
         let answer = stack
             .sign_up(&format!("user{}@example.com", number / 2))
@@ -79,7 +77,8 @@ async fn an_address_that_has_used_its_hashes_waits_and_can_still_ask_who_it_is()
         .await
         .unwrap();
     assert_eq!(refused.status(), 429);
-    assert_eq!(refused.headers()["retry-after"], "60");
+    let seconds = stack.default_of("/gateway/limits/hashes/seconds");
+    assert_eq!(refused.headers()["retry-after"], seconds.to_string());
     let refused: Value = refused.json().await.unwrap();
     assert_eq!(code(&refused), "RATE_LIMITED");
     let logged_in = stack.log_in("user0@example.com", PASSWORD, None).await;
@@ -111,7 +110,7 @@ async fn a_crowd_that_comes_at_once_from_one_address_gets_no_more_hashes() {
     let mut stack = start(SERVING).await;
     stack.move_client_to(1);
     let mut asking = JoinSet::new();
-    for number in 0..HASHES + 30 {
+    for number in 0..stack.default_of(HASHES) + 30 {
         let request = stack.sign_up_request(&format!("user{number}@example.com"));
         asking.spawn(async move { request.send().await.expect("an answer").status() });
     }
@@ -128,7 +127,7 @@ async fn who_goes_away_before_the_answer_has_used_a_hash_all_the_same() {
         stack.stack.pause_part(node).unwrap();
     }
     let mut leaving = JoinSet::new();
-    for number in 0..HASHES {
+    for number in 0..stack.default_of(HASHES) {
         let request = stack
             .sign_up_request(&format!("user{number}@example.com"))
             .timeout(Duration::from_millis(500));
@@ -233,9 +232,12 @@ async fn a_request_that_costs_two_hashes_counts_as_two() {
         token = answer["data"]["changePassword"]["accessToken"].take();
         password = new;
         changed += 1;
-        assert!(changed <= HASHES / 2, "two hashes are counted as one");
+        assert!(
+            changed <= stack.default_of(HASHES) / 2,
+            "two hashes are counted as one"
+        );
     }
-    assert_eq!(changed, HASHES / 2);
+    assert_eq!(changed, stack.default_of(HASHES) / 2);
 }
 
 /// Tries a wrong password: the HTTP status and the body.
@@ -253,7 +255,7 @@ async fn guess(stack: &TestStack, email: &str) -> (u16, Value) {
 /// Asks for `mutation` without its arguments, which costs no hash but might have, until the gateway refuses: just in time.
 async fn use_up_hashes(stack: &TestStack, mutation: &str) {
     let query = format!("mutation {{ {mutation} {{ message }} }}");
-    for number in 0..HASHES {
+    for number in 0..stack.default_of(HASHES) {
         let answer = stack.ask(&query, json!({}), None).await;
         assert_eq!(code(&answer), "BAD_REQUEST", "{mutation} number {number}");
     }

@@ -95,6 +95,12 @@ impl TestStack {
             .clone()
     }
 
+    /// How many of these a client, or a node, has by default: `what` is a place in nixos-modules/render/defaults.nix.
+    pub fn default_of(&self, what: &str) -> usize {
+        let number = self.stack.defaults().pointer(what).and_then(Value::as_u64);
+        number.unwrap_or_else(|| panic!("{what} is no number")) as usize
+    }
+
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -169,18 +175,38 @@ impl TestStack {
 
     /// The state of a node as HAProxy sees it, such as `UP` or `DOWN`.
     pub async fn node_state(&self, node: &str) -> String {
-        let stats = self.text(&(self.stats_page() + ";csv")).await;
-        let line = stats
-            .lines()
-            .find(|line| line.starts_with(&format!("auth-core,{node},")));
-        let state = line
-            .and_then(|line| line.split(',').nth(17))
-            .unwrap_or_default();
+        let state = self.node_statistic(node, 17).await;
         state
             .split_whitespace()
             .next()
             .unwrap_or_default()
             .to_owned()
+    }
+
+    /// How many requests HAProxy has given to the node.
+    pub async fn served(&self, node: &str) -> usize {
+        self.node_statistic(node, 7)
+            .await
+            .parse()
+            .expect("a number")
+    }
+
+    /// How many of these it has no answer to yet.
+    pub async fn under_way(&self, node: &str) -> usize {
+        self.node_statistic(node, 4)
+            .await
+            .parse()
+            .expect("a number")
+    }
+
+    /// A column of the node's line in HAProxy's statistics (its Management Guide, 9.1).
+    async fn node_statistic(&self, node: &str, column: usize) -> String {
+        let stats = self.text(&(self.stats_page() + ";csv")).await;
+        let line = stats
+            .lines()
+            .find(|line| line.starts_with(&format!("auth-core,{node},")))
+            .expect("a line of the node");
+        line.split(',').nth(column).expect("the column").to_owned()
     }
 
     pub fn stats_page(&self) -> String {

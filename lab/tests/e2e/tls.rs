@@ -39,7 +39,7 @@ async fn browsers_are_told_to_insist_on_https() {
             .unwrap();
         assert_eq!(
             answer.headers()["strict-transport-security"],
-            "max-age=63072000"
+            format!("max-age={}", stack.default_of("/gateway/hstsSeconds"))
         );
     }
 }
