@@ -32,8 +32,8 @@ let
         ++ lib.optional (backend == "nodes") { virtualisation.memorySize = test.memory.${machine} or 1024; };
       }) (topology.machinesOf { names = test.machines; });
       testScript = ''
-        ${topology.namesInScripts { names = test.machines; }}
         ${builtins.readFile ./helpers.py}
+        ${topology.namesInScripts { names = test.machines; }}
         ${test.testScript}
       '';
     };

@@ -1,4 +1,5 @@
 # What several test scripts need. Put in front of each.
+import base64
 import json
 import shlex
 
@@ -49,6 +50,12 @@ def log_in(client, email, password=PASSWORD, token=None):
         email=email,
         password=password,
     )[2]
+
+
+def kid(token):
+    """The name of the key that signed a token."""
+    header = token.split(".")[0]
+    return json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
 
 
 def error_code(answer):

@@ -87,7 +87,7 @@ in
     with subtest("every panel of the dashboard shows something"):
         begin_load(client, seconds=20)
         for query in json.loads(r"""${builtins.toJSON queries}"""):
-            wait_for(f"there is data for {query}", lambda: ask(query))
+            wait_for(f"there is data for {query}", lambda query=query: ask(query))
         end_load(client)
 
     with subtest("a core's end is told, and its return"):

@@ -37,8 +37,8 @@ let
         virtualisation.memorySize = 1536;
       }) (topology.machinesOf { inherit names fleet modules; });
       testScript = ''
-        ${topology.namesInScripts { inherit names fleet; }}
         ${builtins.readFile ./helpers.py}
+        ${topology.namesInScripts { inherit names fleet; }}
         ${test.testScript}
       '';
     };
