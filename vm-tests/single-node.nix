@@ -9,6 +9,8 @@
   memory.single = 2048;
 
   testScript = ''
+    # QEMU ends with the machine's first shutdown unless it is told beforehand.
+    single.start(allow_reboot=True)
     start_all()
     trust(client, single)
 
