@@ -230,6 +230,12 @@ in
         RuntimeDirectory = "auth-core";
         RuntimeDirectoryMode = "0700";
         WorkingDirectory = "/var/lib/auth-core";
+        # It asks for 128 · N · r bytes of memory for each hash that runs, by default one for each of the host's cores: how many
+        # those are is not known here. So this is no more than a fuse: what grows without bounds, or is set to more than the
+        # host has, ends the core, which starts anew, and not whatever else the kernel would choose.
+        MemoryMax = "75%";
+        # Its connections are a thousand at most; besides them it has its database, its keys and its log.
+        LimitNOFILE = 4096;
         LoadCredential = lib.optional (cfg.database.passwordFile != null) "database-password:${toString cfg.database.passwordFile}";
       }
       // lib.optionalAttrs allAddressesKnown {

@@ -30,6 +30,12 @@
         single.succeed("echo private > /root/diary")
         single.fail(f"nsenter --target {pid} --mount cat /root/diary")
 
+    with subtest("the service cannot take all memory, or more files than it has a use for"):
+        kilobytes = int(single.succeed("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo"))
+        limit = int(single.succeed("systemctl show --property=MemoryMax --value auth-core"))
+        t.assertTrue(0.7 * kilobytes < limit / 1024 < 0.8 * kilobytes, f"{limit} bytes of {kilobytes} kB")
+        t.assertRegex(single.succeed(f"cat /proc/{pid}/limits"), r"Max open files\s+4096\s+4096\s")
+
     with subtest("secrets are their owner's alone"):
         single.succeed("test $(stat --format=%a /var/lib/private/auth-core/keys) = 700")
         for file in single.succeed("find /var/lib/private/auth-core/keys -type f").split():
