@@ -29,7 +29,7 @@ let
           module
           (test.settings.${machine} or { })
         ]
-        ++ lib.optional (backend == "nodes") { virtualisation.memorySize = test.memory.${machine} or 1024; };
+        ++ lib.optional (backend == "nodes") (topology.sizeOf { name = machine; });
       }) (topology.machinesOf { names = test.machines; });
       testScript = ''
         ${builtins.readFile ./helpers.py}

@@ -5,7 +5,6 @@
     "client"
   ];
   onlyVirtual = true;
-  memory.single = 2048;
 
   testScript = ''
     start_all()

@@ -6,7 +6,6 @@
   ];
   # Containers do not reboot.
   onlyVirtual = true;
-  memory.single = 2048;
 
   testScript = ''
     # QEMU ends with the machine's first shutdown unless it is told beforehand.

@@ -33,8 +33,13 @@ let
       name = "stack-${scenario}";
       skipTypeCheck = true;
       nodes = lib.mapAttrs (machine: module: {
-        imports = [ module ];
-        virtualisation.memorySize = 1536;
+        imports = [
+          module
+          (topology.sizeOf {
+            name = machine;
+            inherit fleet;
+          })
+        ];
       }) (topology.machinesOf { inherit names fleet modules; });
       testScript = ''
         ${builtins.readFile ./helpers.py}
