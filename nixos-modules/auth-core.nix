@@ -202,14 +202,10 @@ in
       // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = passwordCredential; };
     };
 
-    systemd.services.auth-core = {
+    systemd.services.auth-core = fleet.waitingForAddress {
       description = "Authentication service";
       wantedBy = [ "multi-user.target" ];
-      wants = [ "network-online.target" ];
-      after = [
-        "network-online.target"
-      ]
-      ++ lib.optional cfg.database.createLocally "postgresql.target";
+      after = lib.optional cfg.database.createLocally "postgresql.target";
       requires = lib.optional cfg.database.createLocally "postgresql.target";
       serviceConfig = import ./hardening.nix // {
         Type = "notify";
@@ -220,7 +216,6 @@ in
           lib.optional (cfg.keys.directory != null) "+${copyKeys}"
           ++ [ "${pkgs.runtimeShell} -c 'kill -HUP $MAINPID'" ];
         Restart = "always";
-        RestartSec = 1;
         # Longer than the drain and the longest request together.
         TimeoutStopSec = (cfg.settings.drain_seconds or 5) + 40;
         DynamicUser = true;
@@ -234,7 +229,7 @@ in
         # those are is not known here. So this is no more than a fuse: what grows without bounds, or is set to more than the
         # host has, ends the core, which starts anew, and not whatever else the kernel would choose.
         MemoryMax = "75%";
-        # Its connections are a thousand at most; besides them it has its database, its keys and its log.
+        # Its connections are a thousand at most; besides them it opens its database, its keys and little else.
         LimitNOFILE = 4096;
         LoadCredential = lib.optional (cfg.database.passwordFile != null) "database-password:${toString cfg.database.passwordFile}";
       }

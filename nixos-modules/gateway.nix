@@ -184,7 +184,7 @@ in
       config = configText;
     };
 
-    systemd.services.haproxy = {
+    systemd.services.haproxy = fleet.waitingForAddress {
       wants =
         lib.optional (cfg.tls.source == "internal-ca") "authstack-certificate.service"
         ++ lib.optionals (cfg.tls.source == "acme") [

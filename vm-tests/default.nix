@@ -10,6 +10,7 @@ let
     failover = ./failover.nix;
     hardening = ./hardening.nix;
     keys = ./keys.nix;
+    late-address = ./late-address.nix;
     login = ./login.nix;
     observability = ./observability.nix;
     rate-limit = ./rate-limit.nix;
