@@ -6,6 +6,7 @@ let
   topology = import ./topology.nix { inherit lib; };
 
   files = {
+    acme = ./acme.nix;
     durability = ./durability.nix;
     failover = ./failover.nix;
     hardening = ./hardening.nix;
