@@ -1,5 +1,5 @@
-# The tests that run machines: { NAME = test; }. Each runs as virtual machines and, as NAME-container, as containers; a test
-# that needs what containers lack (a power cut, a pulled cable, the whole of systemd's sandbox) says so by `onlyVirtual`.
+# The tests that run machines: { virtual = { NAME = test; }; containers = { NAME = test; }; }. A test that needs what containers lack
+# (a power cut, a pulled cable, the whole of systemd's sandbox) says so by `onlyVirtual`.
 { pkgs }:
 let
   inherit (pkgs) lib;
@@ -42,7 +42,7 @@ let
 
   tests = lib.mapAttrs (_: file: lib.toFunction (import file) { inherit lib pkgs; }) files;
 in
-lib.mapAttrs (run "nodes") tests
-// lib.mapAttrs' (name: test: lib.nameValuePair "${name}-container" (run "containers" "${name}-container" test)) (
-  lib.filterAttrs (_: test: !(test.onlyVirtual or false)) tests
-)
+{
+  virtual = lib.mapAttrs (run "nodes") tests;
+  containers = lib.mapAttrs (run "containers") (lib.filterAttrs (_: test: !(test.onlyVirtual or false)) tests);
+}
