@@ -21,6 +21,15 @@ let
     }
     .${cfg.tls.source};
 
+  # What makes a certificate to begin with. That of `acme` is self-signed, until the ordered one is there.
+  certificateUnits =
+    {
+      acme = [ "acme-${stack.domain}.service" ];
+      file = [ ];
+      internal-ca = [ "authstack-certificate.service" ];
+    }
+    .${cfg.tls.source};
+
   # systemd hands out credentials at start only, and a renewed certificate must not cost a restart. So the certificate is
   # copied, at start and at each reload, by root to where HAProxy alone can read it.
   loadedCertificate = "/run/haproxy/gateway.pem";
@@ -195,16 +204,11 @@ in
       config = configText;
     };
 
-    systemd.services.haproxy = {
-      wants =
-        lib.optional (cfg.tls.source == "internal-ca") "authstack-certificate.service"
-        ++ lib.optionals (cfg.tls.source == "acme") [
-          "acme-${stack.domain}.service"
-          "acme-selfsigned-${stack.domain}.service"
-        ];
-      after =
-        lib.optional (cfg.tls.source == "internal-ca") "authstack-certificate.service"
-        ++ lib.optional (cfg.tls.source == "acme") "acme-selfsigned-${stack.domain}.service";
+    systemd.services.haproxy = fleet.waitingForAddress {
+      wants = certificateUnits;
+      after = certificateUnits;
+      # The authority asks for the proof on port 80.
+      before = lib.optional (cfg.tls.source == "acme") "acme-order-renew-${stack.domain}.service";
       # New settings are taken up without dropping a connection. The trigger makes the check part of the system's build.
       reloadIfChanged = true;
       restartTriggers = [ checkedConfig ];

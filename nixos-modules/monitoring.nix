@@ -75,6 +75,7 @@ in
         enable = true;
         listenAddress = fleet.bracketed fleet.self.address;
       };
+      systemd.services.prometheus-node-exporter = fleet.waitingForAddress { };
       networking.firewall = lib.mkIf stack.openFirewall (
         fleet.reachableFrom (fleet.addresses monitors) config.services.prometheus.exporters.node.port
       );

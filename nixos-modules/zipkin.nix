@@ -27,11 +27,9 @@ in
   };
 
   config = lib.mkIf stack.monitoring.enable {
-    systemd.services.zipkin = {
+    systemd.services.zipkin = fleet.waitingForAddress {
       description = "Zipkin, where traces are collected and shown";
       wantedBy = [ "multi-user.target" ];
-      wants = [ "network-online.target" ];
-      after = [ "network-online.target" ];
       environment = {
         MEM_MAX_SPANS = toString cfg.maxSpans;
         # The JVM's own scratch file is of no use to anybody here.
@@ -46,7 +44,6 @@ in
           }
         );
         Restart = "always";
-        RestartSec = 1;
         SuccessExitStatus = 143;
         DynamicUser = true;
         # A Java VM writes the code that it runs, and reads its limits from /proc.
