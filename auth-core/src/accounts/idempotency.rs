@@ -6,10 +6,11 @@
 //! A repeat carries on the session of the first answer, with the same refresh token. When that session has ended, its
 //! memory has ended with it, and the repeat is a request like any other: no repeat gives access that was taken away.
 
-use super::{Accounts, Session, now};
+use super::{Accounts, Session};
+use crate::clock::now;
 use crate::error::AuthError;
 use crate::idempotency::IdempotencyKey;
-use crate::refresh_token::RefreshToken;
+use crate::tokens::refresh::RefreshToken;
 
 /// What a mutation answers.
 pub trait Answer: Sized {

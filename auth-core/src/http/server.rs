@@ -13,8 +13,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::{Config, ConfigError};
-use crate::{App, http, systemd};
+use super::routes;
+use crate::app::App;
+use crate::systemd;
 
 /// How long a client may take to send its head, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,47 +24,16 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD: usize = 16 * 1024;
 
 /// How long requests that are still running after the drain are waited for.
-const LAST_REQUESTS: Duration = Duration::from_secs(30);
-
-/// What the configuration says of connections.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    connections: usize,
-    drain: Duration,
-}
-
-impl Limits {
-    /// Takes them from the configuration.
-    ///
-    /// # Errors
-    /// No connections, or more than a process can have.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        const MOST: usize = 100_000;
-        let connections = config.max_connections;
-        if !(1..=MOST).contains(&connections) {
-            let text = format!("max_connections = {connections} is out of bounds: 1 to {MOST}");
-            return Err(ConfigError(text));
-        }
-        Ok(Self {
-            connections,
-            drain: Duration::from_secs(config.drain_seconds),
-        })
-    }
-}
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves until `shutdown`, then drains.
 ///
 /// From `shutdown` on `/readyz` says 503. New requests are served for a while (`drain_seconds`), so that whoever watches
 /// `/readyz` stops sending before anything is refused. After that running requests end and connections close.
-pub async fn run(
-    app: Arc<App>,
-    listener: TcpListener,
-    limits: Limits,
-    shutdown: impl Future<Output = ()>,
-) {
+pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let connections = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let drain = limits.drain;
+    let places = Arc::new(Semaphore::new(app.max_connections));
+    let drain = app.drain;
     tokio::select! {
         () = accept(&app, &listener, &places, &connections) => {}
         () = shutdown => {}
@@ -76,7 +46,7 @@ pub async fn run(
         () = tokio::time::sleep(drain) => {}
     }
     drop(listener);
-    if tokio::time::timeout(LAST_REQUESTS, connections.shutdown())
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, connections.shutdown())
         .await
         .is_err()
     {
@@ -115,7 +85,7 @@ fn serve(
     }
     let service = service_fn(move |request| {
         let app = Arc::clone(&app);
-        async move { Ok::<_, Infallible>(http::route(app, peer, request).await) }
+        async move { Ok::<_, Infallible>(routes::route(app, peer, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

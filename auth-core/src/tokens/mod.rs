@@ -1,5 +1,7 @@
 //! Access tokens: JWT (RFC 7519), signed with ES256 unless the key is another one, of type `at+jwt` (RFC 9068), checked by RFC 8725.
 
+pub mod keys;
+pub mod refresh;
 mod verified;
 
 use std::collections::HashMap;
@@ -12,10 +14,11 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::accounts::{self, Identity};
+use crate::clock::now;
 use crate::config::{ConfigError, Tokens};
-use crate::keys::{self, Ring};
-use crate::metrics::{Metrics, TokenRefusal};
+use crate::identity::Identity;
+use crate::telemetry::metrics::{Metrics, TokenRefusal};
+use keys::Ring;
 use verified::Verified;
 
 /// Nothing can take an access token back before it expires, so a day is the most, in seconds.
@@ -52,6 +55,16 @@ pub struct Claims {
     pub jti: String,
 }
 
+impl From<&Claims> for Identity {
+    fn from(claims: &Claims) -> Self {
+        Self {
+            id: claims.sub.clone(),
+            email: claims.email.clone(),
+            role: claims.role.clone(),
+        }
+    }
+}
+
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
@@ -84,7 +97,7 @@ impl Keys {
     /// See [`KeyRing::load`].
     pub fn open(settings: &Tokens, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
         if settings.generate_first_key && !settings.key_directory.as_os_str().is_empty() {
-            keys::make_first_key(&settings.key_directory, accounts::now())?;
+            keys::make_first_key(&settings.key_directory, now())?;
         }
         Ok(Self {
             current: RwLock::new(Arc::new(KeyRing::load(settings)?)),
@@ -259,7 +272,7 @@ impl KeyRing {
         if token.len() > MAX_BYTES {
             return Err(TokenRefusal::Malformed);
         }
-        if let Some(claims) = self.verified.get(token, accounts::now()) {
+        if let Some(claims) = self.verified.get(token, now()) {
             return Ok(claims);
         }
         let claims = Arc::new(self.examine_anew(token)?);
@@ -285,9 +298,7 @@ impl KeyRing {
             .ok_or(TokenRefusal::UnknownKey)?;
         match jsonwebtoken::decode::<Claims>(token, key, validation) {
             // Good longer than any of ours: a clock is wrong, here or where it was issued.
-            Ok(token) if token.claims.iat > accounts::now() + LEEWAY_SECONDS => {
-                Err(TokenRefusal::Claims)
-            }
+            Ok(token) if token.claims.iat > now() + LEEWAY_SECONDS => Err(TokenRefusal::Claims),
             Ok(token) => Ok(token.claims),
             Err(error) => Err(match error.kind() {
                 ErrorKind::ExpiredSignature => TokenRefusal::Expired,

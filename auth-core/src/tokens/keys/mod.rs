@@ -8,19 +8,18 @@
 //! file the only private key signs; several without it are an error, for guessing would differ between nodes.
 
 mod change;
-pub mod command;
 mod key;
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub(crate) use change::make_first_key;
-pub use key::{HMAC_SECRET, Key};
+pub(crate) use change::{Change, make_first_key};
+pub use key::{HMAC_SECRET, Key, Kind};
 
 use crate::config::ConfigError;
 
 /// The configuration key that names the directory.
-const SETTING: &str = "tokens.key_directory";
+pub(crate) const SETTING: &str = "tokens.key_directory";
 
 /// The file that says which key signs.
 const SIGNING: &str = "signing";
@@ -33,7 +32,7 @@ pub struct Ring {
     /// All of them, by `kid`.
     pub keys: Vec<Key>,
     /// Since when which key signed, in seconds since 1970; the last one signs.
-    history: Vec<(u64, String)>,
+    pub(crate) history: Vec<(u64, String)>,
 }
 
 impl Ring {
@@ -104,17 +103,17 @@ impl Ring {
         }
     }
 
-    fn get(&self, kid: &str) -> Option<&Key> {
+    pub(crate) fn get(&self, kid: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.kid == kid)
     }
 
     /// When a key signed last, in seconds since 1970; none if it never did or still does.
-    fn stopped(&self, kid: &str) -> Option<u64> {
+    pub(crate) fn stopped(&self, kid: &str) -> Option<u64> {
         let last = self.history.iter().rposition(|(_, signer)| signer == kid)?;
         self.history.get(last + 1).map(|(since, _)| *since)
     }
 
-    fn has_signed(&self, kid: &str) -> bool {
+    pub(crate) fn has_signed(&self, kid: &str) -> bool {
         self.history.iter().any(|(_, signer)| signer == kid)
     }
 }

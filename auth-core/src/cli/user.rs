@@ -4,39 +4,21 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::accounts::now;
+use crate::clock::now;
 use crate::config::{Config, ConfigError};
 use crate::email::Email;
 use crate::error::{AuthError, Cause};
-use crate::password::{MAX_BYTES, Password};
-use crate::password_policy::PasswordPolicy;
+use crate::identity::Role;
+use crate::passwords::policy::PasswordPolicy;
+use crate::passwords::{Hasher, MAX_BYTES, Password};
 use crate::store::{Account, Source, Store, StoreError};
 
 /// Accounts that are read at once for a list.
 const PAGE: u16 = 1000;
-
-/// What an account may do; it is in its tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// What everybody is
-    User,
-    /// For services that let administrators do more; auth-core itself makes no difference
-    Admin,
-}
-
-impl Role {
-    /// As it is stored and in tokens.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Admin => "admin",
-        }
-    }
-}
 
 /// What to do with accounts.
 #[derive(Subcommand)]
@@ -59,12 +41,12 @@ pub enum UserCommand {
         /// What it may do from now on
         role: Role,
     },
-    /// Lock an account out, and end its sessions
+    /// Disable an account, and end its sessions
     Disable {
         /// E-mail address
         email: String,
     },
-    /// Let an account in again
+    /// Enable an account again
     Enable {
         /// E-mail address
         email: String,
@@ -101,7 +83,7 @@ async fn carry_out(command: &UserCommand, config: &Config, store: &Store) -> Res
             let account = Account {
                 id: Uuid::now_v7().to_string(),
                 email: email.as_given().to_owned(),
-                password_hash: config.hasher()?.hash(&password)?,
+                password_hash: Hasher::from_config(&config.password)?.hash(&password)?,
                 role: role.name().to_owned(),
                 disabled: 0,
             };

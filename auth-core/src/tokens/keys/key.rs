@@ -84,7 +84,7 @@ impl Key {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) fn public_pem(&self, path: &Path) -> Result<String, String> {
+    pub(crate) fn public_pem(&self, path: &Path) -> Result<String, String> {
         let (_, text) = contents(path)?;
         let found = pem::parse(&text).map_err(|error| error.to_string())?;
         let spki = match found.tag() {

@@ -9,11 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use clap::Subcommand;
 
-use super::change::Change;
-use super::key::Kind;
-use super::{Key, PUBLISHED_MAX_AGE, Ring, SETTING};
 use crate::config::{ConfigError, Tokens};
 use crate::tokens::LEEWAY_SECONDS;
+use crate::tokens::keys::{Change, Key, Kind, PUBLISHED_MAX_AGE, Ring, SETTING};
 
 /// What to do with the keys that sign tokens.
 #[derive(Subcommand)]

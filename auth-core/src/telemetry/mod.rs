@@ -1,4 +1,8 @@
-//! Where logs and spans go.
+//! Where logs and spans go, and what is counted.
+
+pub mod metrics;
+pub mod request_trace;
+pub mod zipkin;
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -12,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Config, ConfigError, LogFormat, LogLevel};
-use crate::zipkin::Zipkin;
+use crate::telemetry::zipkin::Zipkin;
 
 /// How long the last spans may take to leave at the end. A Zipkin that is away costs no more than this.
 const LAST_SPANS: Duration = Duration::from_secs(1);

@@ -6,6 +6,8 @@ use scrypt::{Params, Scrypt};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+use crate::config::{self, ConfigError};
+
 /// Longest password, in bytes, as received and in normal form. Far beyond any passphrase; it only bounds the work of a
 /// request.
 pub const MAX_BYTES: usize = 1024;
@@ -105,6 +107,47 @@ pub enum HashError {
 }
 
 impl Hasher {
+    /// Hashes with the configured parameters, if they and all else that is configured of passwords are within bounds.
+    ///
+    /// # Errors
+    /// The key, its value and its bounds.
+    pub fn from_config(password: &config::Password) -> Result<Self, ConfigError> {
+        let config::Scrypt { log_n, r, p } = password.scrypt;
+        let within = |key: &str, value: u32, least: u32, most: u32| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            let text = format!("password.{key} = {value} is out of bounds: {least} to {most}");
+            Err(ConfigError(text))
+        };
+        within("scrypt.log_n", log_n.into(), 1, 24)?;
+        within("scrypt.r", r, 1, 64)?;
+        within("scrypt.p", p, 1, 16)?;
+        within("concurrent_hashes", password.concurrent_hashes, 1, 1024)?;
+        within(
+            "queue_seconds",
+            u32::try_from(password.queue_seconds).unwrap_or(u32::MAX),
+            1,
+            60,
+        )?;
+        within(
+            "min_length",
+            u32::try_from(password.min_length).unwrap_or(u32::MAX),
+            1,
+            256,
+        )?;
+        let memory = memory(log_n.into(), r);
+        if memory > 1 << 30 {
+            let mib = memory >> 20;
+            return Err(ConfigError(format!(
+                "password.scrypt: log_n = {log_n} with r = {r} asks for {mib} MiB a hash, more than 1024"
+            )));
+        }
+        Params::new(log_n, r, p)
+            .map(Self::new)
+            .map_err(|error| ConfigError(format!("password.scrypt: {error}")))
+    }
+
     /// Hashes with these parameters; they were checked with the configuration.
     pub fn new(params: Params) -> Self {
         Self { params }

@@ -6,10 +6,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::common_passwords::{is_digits_only, is_made_of, is_repeated, words_of};
+use super::common::{is_digits_only, is_made_of, is_repeated, words_of};
 use crate::config::{Config, ConfigError};
 use crate::error::AuthError;
-use crate::password::{MAX_BYTES, Password, folded};
+use crate::passwords::{MAX_BYTES, Password, folded};
 
 /// The configuration key that names a list.
 const SETTING: &str = "password.blocklist_file";

@@ -12,14 +12,14 @@ use super::{Ring, SETTING, SIGNING};
 use crate::config::ConfigError;
 
 /// The right to change a key ring. Others wait for it, and the system takes it back when the process ends.
-pub(super) struct Change<'a> {
+pub(crate) struct Change<'a> {
     directory: &'a Path,
     lock: File,
 }
 
 impl<'a> Change<'a> {
     /// Waits for the lock. Makes the directory if there is none.
-    pub(super) fn begin(directory: &'a Path) -> Result<Self, ConfigError> {
+    pub(crate) fn begin(directory: &'a Path) -> Result<Self, ConfigError> {
         let made = DirBuilder::new().mode(0o700).create(directory);
         let lock = match made {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
@@ -29,12 +29,12 @@ impl<'a> Change<'a> {
             .map_err(|error| ConfigError::file(SETTING, directory, error))
     }
 
-    pub(super) fn ring(&self) -> Result<Ring, ConfigError> {
+    pub(crate) fn ring(&self) -> Result<Ring, ConfigError> {
         Ring::read(self.directory)
     }
 
     /// Makes a key and returns its `kid`. It does not sign yet, unless it is the first.
-    pub(super) fn generate(&self, kind: Kind, now: u64) -> Result<String, ConfigError> {
+    pub(crate) fn generate(&self, kind: Kind, now: u64) -> Result<String, ConfigError> {
         let ring = self.ring()?;
         let signer = ring.signer().map(|key| key.kid.clone()).ok();
         if let (Some(signer), true) = (&signer, ring.history.is_empty()) {
@@ -54,7 +54,7 @@ impl<'a> Change<'a> {
     }
 
     /// Signs with a key from now on.
-    pub(super) fn sign_with(&self, ring: &Ring, kid: &str, now: u64) -> Result<(), ConfigError> {
+    pub(crate) fn sign_with(&self, ring: &Ring, kid: &str, now: u64) -> Result<(), ConfigError> {
         let lines = ring
             .history
             .iter()
@@ -67,7 +67,7 @@ impl<'a> Change<'a> {
     }
 
     /// Removes a key for good.
-    pub(super) fn remove(&self, kid: &str) -> Result<(), ConfigError> {
+    pub(crate) fn remove(&self, kid: &str) -> Result<(), ConfigError> {
         let path = self.directory.join(format!("{kid}.pem"));
         fs::remove_file(&path)
             .and_then(|()| self.lock.sync_all())

@@ -6,13 +6,13 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::error_code::ErrorCode;
 use crate::operation::Operation;
+use crate::outcome::Outcome;
 
 /// The metrics of one node.
 pub struct Metrics {
     registry: Registry,
-    /// GraphQL requests by operation and outcome, which is [`OK`], an error's code in lower case, or [`GONE`].
+    /// GraphQL requests by [`Operation`] and [`Outcome`].
     pub requests_total: IntCounterVec,
     /// How long GraphQL requests took.
     pub request_seconds: HistogramVec,
@@ -94,12 +94,6 @@ pub struct Connections {
     /// Most that there may be.
     pub max: u32,
 }
-
-/// The outcome of a request that was answered without an error.
-pub const OK: &str = "ok";
-
-/// The outcome of a request whose client went away before it was answered.
-pub const GONE: &str = "gone";
 
 const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -197,10 +191,9 @@ impl Metrics {
     fn begin_at_zero(&self) {
         for operation in Operation::ALL {
             self.request_seconds.with_label_values(&[operation.name()]);
-            let codes = ErrorCode::ALL.iter().map(|code| code.name().to_lowercase());
-            for outcome in codes.chain([OK.to_owned(), GONE.to_owned()]) {
+            for outcome in Outcome::all() {
                 self.requests_total
-                    .with_label_values(&[operation.name(), &outcome]);
+                    .with_label_values(&[operation.name(), &outcome.name()]);
             }
         }
         for reason in TokenRefusal::ALL {

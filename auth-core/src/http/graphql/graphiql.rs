@@ -8,7 +8,7 @@ use hyper::Method;
 use hyper::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 
-use crate::http::Answer;
+use super::super::answer::Answer;
 
 /// Its scripts come from a CDN; the page names their hashes.
 const PAGE: &str = include_str!("graphiql.html");

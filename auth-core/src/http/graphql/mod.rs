@@ -18,14 +18,16 @@ use tracing::Level;
 
 use self::media::Media;
 use self::params::Params;
-use crate::App;
+use super::answer::{Answer, Failure};
+use super::body::read_body;
+use crate::app::App;
 use crate::caller::{Caller, Client};
+use crate::error::AuthError;
 use crate::error_code::ErrorCode;
-use crate::http::{Answer, Failure, read_body};
 use crate::idempotency::IdempotencyKey;
-use crate::metrics::{GONE, OK};
 use crate::operation::{Executed, Operation};
-use crate::request_trace::RequestTrace;
+use crate::outcome::Outcome;
+use crate::telemetry::request_trace::RequestTrace;
 
 /// Answers a request to `/graphql`, counts it, logs it and puts it into a span.
 pub async fn answer(app: &App, peer: IpAddr, head: &Parts, body: Incoming) -> Answer {
@@ -49,10 +51,13 @@ pub async fn answer(app: &App, peer: IpAddr, head: &Parts, body: Incoming) -> An
         Err(failure) => Err(failure),
     };
     let (mut answer, outcome) = match answered {
-        Ok(response) => shape.answer(response),
+        Ok(response) => {
+            record.log_causes(&response);
+            shape.answer(response)
+        }
         Err(failure) => (
             failure.answer(shape.content_type()),
-            failure.code.name().to_lowercase(),
+            Outcome::Error(failure.code),
         ),
     };
     let headers = answer.headers_mut();
@@ -63,7 +68,7 @@ pub async fn answer(app: &App, peer: IpAddr, head: &Parts, body: Incoming) -> An
     if hashes > 0 {
         headers.insert("x-auth-hashes", hashes.into());
     }
-    record.answered(&outcome, answer.status());
+    record.answered(outcome, answer.status());
     answer
 }
 
@@ -93,8 +98,8 @@ impl<'a> Record<'a> {
 
     /// What was executed. A request that was refused before is about what it asks for; one that was answered without
     /// executing anything, because `@skip` says so, is about nothing.
-    fn operation(&self, outcome: &str) -> Operation {
-        let otherwise = if outcome == OK {
+    fn operation(&self, outcome: Outcome) -> Operation {
+        let otherwise = if outcome == Outcome::Ok {
             Operation::Other
         } else {
             self.asked_for
@@ -102,7 +107,23 @@ impl<'a> Record<'a> {
         self.executed.operation().unwrap_or(otherwise)
     }
 
-    fn answered(mut self, outcome: &str, status: StatusCode) {
+    /// The cause of what went wrong on our side is for the log alone.
+    fn log_causes(&self, response: &Response) {
+        let trace_id = self.trace.id();
+        for error in &response.errors {
+            match error.source::<AuthError>() {
+                Some(AuthError::Unavailable(cause)) => {
+                    tracing::warn!(%trace_id, %cause, "the database does not answer");
+                }
+                Some(AuthError::Internal(cause)) => {
+                    tracing::error!(%trace_id, %cause, "internal error");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn answered(mut self, outcome: Outcome, status: StatusCode) {
         let seconds = self.started.elapsed().as_secs_f64();
         self.app
             .metrics
@@ -112,15 +133,15 @@ impl<'a> Record<'a> {
         self.write(outcome, Some(status));
     }
 
-    fn write(&mut self, outcome: &str, status: Option<StatusCode>) {
+    fn write(&mut self, outcome: Outcome, status: Option<StatusCode>) {
         self.written = true;
         let operation = self.operation(outcome);
         self.app
             .metrics
             .requests_total
-            .with_label_values(&[operation.name(), outcome])
+            .with_label_values(&[operation.name(), &outcome.name()])
             .inc();
-        let log_level = if outcome == OK && !operation.is_mutation() {
+        let log_level = if outcome == Outcome::Ok && !operation.is_mutation() {
             // Nothing happened, and there are so many that the journal's limit would drop others' lines for them.
             Level::DEBUG
         } else {
@@ -140,7 +161,7 @@ impl<'a> Record<'a> {
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         if !self.written {
-            self.write(GONE, None);
+            self.write(Outcome::ClientDisconnected, None);
         }
     }
 }

@@ -6,9 +6,10 @@ use hyper::StatusCode;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
+use super::super::answer::{Answer, Failure};
+use crate::error::AuthError;
 use crate::error_code::ErrorCode;
-use crate::http::{Answer, Failure};
-use crate::metrics::OK;
+use crate::outcome::Outcome;
 
 /// Longest answer, in bytes. What a request may ask for is bounded before, so that none comes near it; and errors are
 /// shortened.
@@ -73,8 +74,8 @@ impl Media {
         }
     }
 
-    /// The HTTP answer, and its outcome in a word.
-    pub(super) fn answer(self, response: Response) -> (Answer, String) {
+    /// The HTTP answer, and what it comes to.
+    pub(super) fn answer(self, response: Response) -> (Answer, Outcome) {
         #[derive(Serialize)]
         struct Body {
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,31 +90,20 @@ impl Media {
             .all(|error| matches!(error.path.first(), Some(PathSegment::Field(_))));
         let mut errors = bounded(response.errors);
         for error in &mut errors {
-            let extensions = error.extensions.get_or_insert_default();
-            if extensions.get("code").is_none() {
-                extensions.set("code", ErrorCode::BadRequest.name());
-            }
+            let code = code(error).name();
+            error.extensions.get_or_insert_default().set("code", code);
         }
-        let outcome = match errors
+        let outcome = errors
             .first()
-            .and_then(|error| error.extensions.as_ref()?.get("code"))
-        {
-            Some(Value::String(code)) => code.to_lowercase(),
-            _ => OK.to_owned(),
-        };
+            .map_or(Outcome::Ok, |first| Outcome::Error(code(first)));
         // A limit on the whole request, not on one field: gateways and clients that read no GraphQL must see it.
-        let retry_after = errors.iter().find_map(|error| {
-            match error.extensions.as_ref()?.get("retryAfterSeconds")? {
-                Value::Number(seconds) => seconds.as_u64(),
-                _ => None,
-            }
+        let limited = errors.iter().find_map(|error| {
+            let seconds = error.source::<AuthError>()?.retry_after_seconds()?;
+            Some((code(error).status(), seconds))
         });
-        let status = match self {
-            _ if retry_after.is_some() && outcome == "rate_limited" => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
-            _ if retry_after.is_some() => StatusCode::SERVICE_UNAVAILABLE,
-            Self::GraphqlResponse if !executed => StatusCode::BAD_REQUEST,
+        let status = match (limited, self) {
+            (Some((status, _)), _) => status,
+            (None, Self::GraphqlResponse) if !executed => StatusCode::BAD_REQUEST,
             _ => StatusCode::OK,
         };
         let body = Body {
@@ -126,7 +116,7 @@ impl Media {
                 Failure::bad_request("The answer would be too long: ask for less at once.");
             return (
                 failure.answer(self.content_type()),
-                failure.code.name().to_lowercase(),
+                Outcome::Error(failure.code),
             );
         }
         let mut answer = Answer::new(Full::from(body));
@@ -135,11 +125,18 @@ impl Media {
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type()));
         answer.headers_mut().extend(response.http_headers);
-        if let Some(seconds) = retry_after {
+        if let Some((_, seconds)) = limited {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         (answer, outcome)
     }
+}
+
+/// The code of an error: what is not ours is the parser's or the validation's.
+fn code(error: &ServerError) -> ErrorCode {
+    error
+        .source::<AuthError>()
+        .map_or(ErrorCode::BadRequest, AuthError::code)
 }
 
 /// The first errors, and how many more there are, none of them long.
@@ -151,9 +148,9 @@ fn bounded(mut errors: Vec<ServerError>) -> Vec<ServerError> {
         error.locations.truncate(MAX_ERRORS);
     }
     if more > 0 {
-        let extensions = errors.last().and_then(|last| last.extensions.clone());
+        let source = errors.last().and_then(|last| last.source.clone());
         errors.push(ServerError {
-            extensions,
+            source,
             ..ServerError::new(format!("There are {more} more errors."), None)
         });
     }

@@ -4,8 +4,8 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Pos, Request, ServerError, Variables};
 use serde::Deserialize;
 
+use super::super::answer::Failure;
 use crate::graphql::{Documents, check_brackets, check_variables, select};
-use crate::http::Failure;
 use crate::operation::Operation;
 
 /// The parameters of a request; others are ignored, as the specification asks for.

@@ -13,6 +13,9 @@ use tracing::field::Empty;
 use tracing::{Instrument, Level, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::error_code::ErrorCode;
+use crate::outcome::Outcome;
+
 /// The trace of a GraphQL request: the caller's if it sent `traceparent` (W3C), `b3` or
 /// `X-B3-TraceId` and its like, or a new one.
 pub struct RequestTrace {
@@ -48,6 +51,11 @@ impl RequestTrace {
         Self { span, id }
     }
 
+    /// The trace's id.
+    pub fn id(&self) -> TraceId {
+        self.id
+    }
+
     /// Does a part of the request's work, whose log lines can tell [`trace_id`].
     pub async fn follow<F: Future>(&self, work: F) -> F::Output {
         TRACE_ID
@@ -62,17 +70,18 @@ impl RequestTrace {
         log_level: Level,
         node: &str,
         operation: &str,
-        outcome: &str,
+        outcome: Outcome,
         status: Option<StatusCode>,
         seconds: f64,
     ) {
         let span = &self.span;
         span.record("operation", operation);
-        span.record("outcome", outcome);
+        let word = outcome.name();
+        span.record("outcome", &*word);
         let status = status.map(|status| status.as_u16());
         span.record("http.response.status_code", status);
-        if matches!(outcome, "internal" | "unavailable") {
-            span.set_status(Status::error(outcome.to_owned()));
+        if let Outcome::Error(ErrorCode::Internal | ErrorCode::Unavailable) = outcome {
+            span.set_status(Status::error(word.clone()));
         }
         // The span has started, so recording `otel.name` would come too late.
         span.context().span().update_name(operation.to_owned());
@@ -81,7 +90,7 @@ impl RequestTrace {
             ($level:ident) => {
                 tracing::$level!(
                     trace_id = %self.id,
-                    node, operation, outcome, status, duration_ms, "request"
+                    node, operation, outcome = %word, status, duration_ms, "request"
                 )
             };
         }

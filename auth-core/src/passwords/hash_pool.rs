@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use prometheus::IntGauge;
 use tracing::Instrument;
 
+use super::fair_queue::{FairQueue, Slot};
 use crate::caller::{Caller, Client};
 use crate::error::AuthError;
-use crate::fair_queue::{FairQueue, Slot};
-use crate::metrics::Metrics;
 use crate::operation::Executed;
-use crate::password::{HashError, Hasher, Password};
+use crate::passwords::{HashError, Hasher, Password};
+use crate::telemetry::metrics::Metrics;
 
 /// Hands out permits to hash.
 pub struct HashPool {

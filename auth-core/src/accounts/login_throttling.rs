@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use tracing::Instrument;
 
-use super::{Accounts, now};
+use super::Accounts;
 use crate::caller::Caller;
+use crate::clock::now;
 use crate::email::Email;
 use crate::error::AuthError;
-use crate::hash_pool::HashPermit;
-use crate::password::Password;
+use crate::passwords::Password;
+use crate::passwords::hash_pool::HashPermit;
 use crate::store::{Account, FailedLogIns};
 
 /// Wrong passwords that cost no delay: people mistype.
@@ -43,7 +44,7 @@ impl FailedLogIns {
 }
 
 impl Accounts {
-    /// Checks a password and counts how it went. For an account that is locked out it is as if there were none.
+    /// Checks a password and counts how it went. For a disabled account it is as if there were none.
     ///
     /// Answers the right to hash, for more that may be to do for the one who has proved who they are.
     ///
