@@ -67,10 +67,16 @@
 
       formatter = forEachSystem (pkgs: pkgs.nixfmt-tree);
 
+      # The tests of machines that can run in containers do. They are no checks, since a Nix daemon refuses them as it comes:
+      # docs/how-to/test-my-configuration.md tells its settings.
+      legacyPackages = forEachSystem (pkgs: {
+        container-tests = (import ./vm-tests { inherit pkgs; }).containers;
+      });
+
       checks = forEachSystem (
         pkgs:
         import ./nixos-modules/tests { inherit pkgs; }
-        // import ./vm-tests { inherit pkgs; }
+        // (import ./vm-tests { inherit pkgs; }).virtual
         // {
           inherit (pkgs.authstack) auth-core loadtests lab;
           examples = import ./examples/check.nix { inherit pkgs; };

@@ -2,12 +2,14 @@
   lib,
   callPackage,
   authstack,
+  coreutils,
   writeShellApplication,
   grafana,
   haproxy,
   jre_headless,
   postgresql,
   prometheus,
+  util-linux,
 }:
 let
   lab = callPackage ../nix/workspace-crate.nix { } {
@@ -34,11 +36,13 @@ writeShellApplication {
   runtimeInputs = [
     authstack.auth-core
     authstack.loadtests
+    coreutils
     grafana
     haproxy
     jre_headless
     postgresql
     prometheus
+    util-linux
     (callPackage ../nix/debian-names.nix { })
   ];
   text = ''

@@ -208,14 +208,10 @@ in
       }
     ];
 
-    systemd.services.auth-core = {
+    systemd.services.auth-core = fleet.waitingForAddress {
       description = "Authentication service";
       wantedBy = [ "multi-user.target" ];
-      wants = [ "network-online.target" ];
-      after = [
-        "network-online.target"
-      ]
-      ++ lib.optional cfg.database.createLocally "postgresql.target";
+      after = lib.optional cfg.database.createLocally "postgresql.target";
       requires = lib.optional cfg.database.createLocally "postgresql.target";
       serviceConfig = import ./hardening.nix // {
         Type = "notify";
@@ -226,7 +222,6 @@ in
           lib.optional (cfg.keys.directory != null) "+${copyKeys}"
           ++ [ "${pkgs.runtimeShell} -c 'kill -HUP $MAINPID'" ];
         Restart = "always";
-        RestartSec = 1;
         # Longer than the drain and the longest request together.
         TimeoutStopSec = (cfg.settings.drain_seconds or 5) + 40;
         DynamicUser = true;
@@ -236,6 +231,12 @@ in
         RuntimeDirectory = "auth-core";
         RuntimeDirectoryMode = "0700";
         WorkingDirectory = "/var/lib/auth-core";
+        # It asks for 128 · N · r bytes of memory for each hash that runs, by default one for each of the host's cores: how many
+        # those are is not known here. So this is no more than a fuse: what grows without bounds, or is set to more than the
+        # host has, ends the core, which starts anew, and not whatever else the kernel would choose.
+        MemoryMax = "75%";
+        # Its connections are a thousand at most; besides them it opens its database, its keys and little else.
+        LimitNOFILE = 4096;
         LoadCredential = lib.optional (cfg.database.passwordFile != null) "database-password:${toString cfg.database.passwordFile}";
       }
       // lib.optionalAttrs allAddressesKnown {

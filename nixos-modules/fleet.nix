@@ -19,6 +19,20 @@ rec {
   withRole = role: lib.filterAttrs (_: node: lib.elem role node.roles) cfg.nodes;
   addresses = nodes: lib.unique (lib.mapAttrsToList (_: node: node.address) nodes);
 
+  # A unit that listens on this host's address in the fleet. The address may come long after the boot: network-online.target waits
+  # for the interface of the default gateway alone. So systemd must try for as long as it takes, and not give up after five times.
+  waitingForAddress =
+    unit:
+    unit
+    // {
+      wants = unit.wants or [ ] ++ [ "network-online.target" ];
+      after = unit.after or [ ] ++ [ "network-online.target" ];
+      startLimitIntervalSec = 0;
+      serviceConfig = unit.serviceConfig or { } // {
+        RestartSec = 1;
+      };
+    };
+
   # As it stands before a colon and a port.
   bracketed = address: if isV6 address then "[${address}]" else address;
   endpoint = address: port: "${bracketed address}:${toString port}";

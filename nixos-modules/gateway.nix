@@ -21,6 +21,15 @@ let
     }
     .${cfg.tls.source};
 
+  # What makes a certificate to begin with. That of `acme` is self-signed, until the ordered one is there.
+  certificateUnits =
+    {
+      acme = [ "acme-${stack.domain}.service" ];
+      file = [ ];
+      internal-ca = [ "authstack-certificate.service" ];
+    }
+    .${cfg.tls.source};
+
   # systemd hands out credentials at start only, and a renewed certificate must not cost a restart. So the certificate is
   # copied, at start and at each reload, by root to where HAProxy alone can read it.
   loadedCertificate = "/run/haproxy/gateway.pem";
@@ -81,17 +90,17 @@ let
           options = {
             count = mkOption {
               type = types.ints.positive;
-              description = "How many.";
+              description = "How many are allowed.";
             };
             seconds = mkOption {
               type = types.ints.between 1 86400;
-              description = "In how many seconds; and how long a client that was refused is told to wait.";
+              description = "In how many seconds; refused requests get this as `Retry-After`, too.";
             };
           };
         }
       );
       inherit default;
-      description = "${what} from one address (IPv6: one /64 network); `null` for any number.";
+      description = "Rate limit: ${what} from one client address (IPv6: one /64 network); `null` for no limit.";
     };
 in
 {
@@ -110,7 +119,7 @@ in
       ]
       ++ lib.optional config.networking.enableIPv6 "::";
       defaultText = lib.literalMD "all";
-      description = "Where clients are answered: on port 443, and on port 80 with the way to port 443.";
+      description = "Addresses that clients connect to: HTTPS on port 443, redirects to HTTPS on port 80.";
     };
 
     openFirewall = lib.mkEnableOption "access to ports 80 and 443 for everybody";
@@ -144,7 +153,7 @@ in
           "modern"
         ];
         default = defaults.tlsProfile;
-        description = "Which of Mozilla's profiles of TLS clients must speak: `intermediate` is TLS 1.2 and 1.3, `modern` is 1.3 alone.";
+        description = "Mozilla's TLS profile: `intermediate` accepts TLS 1.2 and 1.3, `modern` TLS 1.3 alone.";
       };
     };
 
@@ -152,21 +161,22 @@ in
       type = types.ints.between 1 300;
       default = defaults.answerSeconds;
       description = ''
-        How long a core may take for an answer, in seconds. After that another core is asked, if the request can be repeated
-        without harm; else the client is told. Less than clients wait, so that a core that hangs costs them no error.
+        Timeout for the answer of a core, in seconds. After that a request that can be repeated without harm (a query, or a
+        mutation with an `Idempotency-Key`) is retried on another core; any other is answered with 504. Keep it below the
+        timeout of your clients, so that a core that hangs costs them no error.
       '';
     };
 
     hstsSeconds = mkOption {
       type = types.ints.unsigned;
       default = defaults.hstsSeconds;
-      description = "How long browsers shall insist on HTTPS for the domain (HSTS, RFC 6797), in seconds; 0 to not ask for it.";
+      description = "`max-age` of the header `Strict-Transport-Security` (HSTS, RFC 6797), in seconds; 0 for no such header.";
     };
 
     limits = {
-      requests = limit "Requests" defaults.limits.requests;
-      hashes = limit "Requests that may cost a password hash, whatever comes of them (sign-ups, log-ins, changes of password, deletions of accounts)," defaults.limits.hashes;
-      failedLogIns = limit "Log-ins that fail" defaults.limits.failedLogIns;
+      requests = limit "requests" defaults.limits.requests;
+      hashes = limit "requests that may cost a password hash, whatever their outcome (sign-ups, log-ins, changes of password, deletions of accounts)," defaults.limits.hashes;
+      failedLogIns = limit "failed log-ins, as in password spraying and credential stuffing," defaults.limits.failedLogIns;
     };
   };
 
@@ -196,16 +206,11 @@ in
       config = configText;
     };
 
-    systemd.services.haproxy = {
-      wants =
-        lib.optional (cfg.tls.source == "internal-ca") "authstack-certificate.service"
-        ++ lib.optionals (cfg.tls.source == "acme") [
-          "acme-${stack.domain}.service"
-          "acme-selfsigned-${stack.domain}.service"
-        ];
-      after =
-        lib.optional (cfg.tls.source == "internal-ca") "authstack-certificate.service"
-        ++ lib.optional (cfg.tls.source == "acme") "acme-selfsigned-${stack.domain}.service";
+    systemd.services.haproxy = fleet.waitingForAddress {
+      wants = certificateUnits;
+      after = certificateUnits;
+      # The authority asks for the proof on port 80.
+      before = lib.optional (cfg.tls.source == "acme") "acme-order-renew-${stack.domain}.service";
       # New settings are taken up without dropping a connection. The trigger makes the check part of the system's build.
       reloadIfChanged = true;
       restartTriggers = [ checkedConfig ];

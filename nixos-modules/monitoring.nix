@@ -56,7 +56,7 @@ in
     scrapeInterval = mkOption {
       type = types.strMatching "[0-9]+(ms|s|m|h)";
       default = defaults.scrapeInterval;
-      description = "How often everything is measured, in Prometheus' notation.";
+      description = "How often Prometheus scrapes its targets, as a duration in Prometheus' notation.";
     };
 
     receivers = mkOption {
@@ -69,7 +69,7 @@ in
         }
       ];
       description = ''
-        Who hears of alerts, in Alertmanager's notation; the first receiver gets all. By default alerts are only shown on
+        Receivers of alerts, in Alertmanager's notation; the first one gets all. By default alerts are only shown on
         Alertmanager's page. Keep secrets in files, and name those here (`url_file`, `auth_password_file`).
       '';
     };
@@ -81,6 +81,7 @@ in
         enable = true;
         listenAddress = fleet.bracketed fleet.self.address;
       };
+      systemd.services.prometheus-node-exporter = fleet.waitingForAddress { };
       networking.firewall = lib.mkIf stack.openFirewall (
         fleet.reachableFrom (fleet.addresses monitors) config.services.prometheus.exporters.node.port
       );

@@ -11,7 +11,7 @@ in
       type = types.str;
       example = "auth.example.org";
       description = ''
-        Name under which clients reach the gateway: of its certificate, and, as `https://DOMAIN`, the issuer of tokens.
+        Domain name of the gateway: in the clients' URLs, in its certificate, and, as `https://DOMAIN`, the issuer of tokens.
       '';
     };
 
@@ -63,14 +63,15 @@ in
                 "monitor"
               ];
               description = ''
-                What the host does: `core` answers the API, `gateway` faces the clients, `monitor` watches all. A host
-                without a role, such as the database's, is only watched.
+                What the host runs: `core` is auth-core, which answers the API; `gateway` is HAProxy, between clients and
+                cores; `monitor` is Prometheus, Alertmanager, Grafana and Zipkin. A host without a role, such as the
+                database's, is only monitored.
               '';
             };
             weight = mkOption {
               type = types.ints.between 0 256;
               default = 100;
-              description = "How many requests a core gets, in proportion to the other cores' weights; 0 for none.";
+              description = "Load-balancing weight of a core: its share of the requests, in proportion to the other cores' weights; 0 for none.";
             };
           };
         }

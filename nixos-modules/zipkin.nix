@@ -32,16 +32,13 @@ in
   };
 
   config = lib.mkIf stack.monitoring.enable {
-    systemd.services.zipkin = {
+    systemd.services.zipkin = fleet.waitingForAddress {
       description = "Zipkin, where traces are collected and shown";
       wantedBy = [ "multi-user.target" ];
-      wants = [ "network-online.target" ];
-      after = [ "network-online.target" ];
       environment.JDK_JAVA_OPTIONS = toString server.java;
       serviceConfig = import ./hardening.nix // {
         ExecStart = lib.escapeShellArgs ([ (lib.getExe cfg.package) ] ++ server.arguments);
         Restart = "always";
-        RestartSec = 1;
         SuccessExitStatus = 143;
         DynamicUser = true;
         # A Java VM writes the code that it runs, and reads its limits from /proc.

@@ -1,15 +1,17 @@
-# The tests that run machines: { NAME = test; }. Each runs as virtual machines and, as NAME-container, as containers; a test
-# that needs what containers lack (a power cut, a pulled cable, the whole of systemd's sandbox) says so by `onlyVirtual`.
+# The tests that run machines: { virtual = { NAME = test; }; containers = { NAME = test; }; }. A test that needs what containers lack
+# (a power cut, a pulled cable, the whole of systemd's sandbox) says so by `onlyVirtual`.
 { pkgs }:
 let
   inherit (pkgs) lib;
   topology = import ./topology.nix { inherit lib; };
 
   files = {
+    acme = ./acme.nix;
     durability = ./durability.nix;
     failover = ./failover.nix;
     hardening = ./hardening.nix;
     keys = ./keys.nix;
+    late-address = ./late-address.nix;
     login = ./login.nix;
     observability = ./observability.nix;
     rate-limit = ./rate-limit.nix;
@@ -29,18 +31,18 @@ let
           module
           (test.settings.${machine} or { })
         ]
-        ++ lib.optional (backend == "nodes") { virtualisation.memorySize = test.memory.${machine} or 1024; };
+        ++ lib.optional (backend == "nodes") (topology.sizeOf { name = machine; });
       }) (topology.machinesOf { names = test.machines; });
       testScript = ''
-        ${topology.namesInScripts { names = test.machines; }}
         ${builtins.readFile ./helpers.py}
+        ${topology.namesInScripts { names = test.machines; }}
         ${test.testScript}
       '';
     };
 
   tests = lib.mapAttrs (_: file: lib.toFunction (import file) { inherit lib pkgs; }) files;
 in
-lib.mapAttrs (run "nodes") tests
-// lib.mapAttrs' (name: test: lib.nameValuePair "${name}-container" (run "containers" "${name}-container" test)) (
-  lib.filterAttrs (_: test: !(test.onlyVirtual or false)) tests
-)
+{
+  virtual = lib.mapAttrs (run "nodes") tests;
+  containers = lib.mapAttrs (run "containers") (lib.filterAttrs (_: test: !(test.onlyVirtual or false)) tests);
+}

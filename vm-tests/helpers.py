@@ -1,4 +1,5 @@
 # What several test scripts need. Put in front of each.
+import base64
 import json
 import shlex
 
@@ -51,6 +52,12 @@ def log_in(client, email, password=PASSWORD, token=None):
     )[2]
 
 
+def kid(token):
+    """The name of the key that signed a token."""
+    header = token.split(".")[0]
+    return json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
+
+
 def error_code(answer):
     assert len(answer["errors"]) == 1, answer
     return answer["errors"][0]["extensions"]["code"]
@@ -63,19 +70,25 @@ def give_addresses(client, gateway):
     gateway.succeed(f"ip route replace 10.77.0.0/24 via {address}")
 
 
-def begin_load(client, seconds, users=40, rate=20):
-    """Puts the session load on the gateway, in the background. Each round comes from another address, as limits count by them."""
+def begin_load(client, users=40, rate=20):
+    """Puts the session load on the gateway, in the background, until `end_load`. Each round comes from another address,
+    as limits count by them."""
     give_addresses(client, front)
     client.succeed(
         "systemd-run --unit=load --property=Type=oneshot --property=RemainAfterExit=yes --no-block --setenv=PATH=$PATH"
-        f" sh -c 'authload run session --url https://{DOMAIN} --ca /tmp/ca.pem --from 10.77.0.0/24 --users {users} --rate {rate}"
-        f" --duration {seconds} --report /tmp/load.json > /tmp/load.txt 2>&1'"
+        f" sh -c 'exec authload run session --url https://{DOMAIN} --ca /tmp/ca.pem --from 10.77.0.0/24 --users {users} --rate {rate}"
+        " --duration 3600 --report /tmp/load.json > /tmp/load.txt 2>&1'"
     )
+    # It prints nothing before its end, but its users' connections are there to see.
+    client.wait_until_succeeds("ss -Htn state established '( dport = :443 )' | grep -q 10.77.0.", timeout=30)
 
 
 def end_load(client):
-    """Waits for the load to end, keeps its report as the test's output, and returns it."""
-    client.wait_until_succeeds("systemctl show --property=SubState load | grep -E 'exited|failed'", timeout=300)
+    """Ends the load, keeps its report as the test's output, and returns it."""
+    running = client.succeed("systemctl show --property=SubState --value load").strip()
+    assert running == "start", "the load ended by itself:\n" + client.succeed("cat /tmp/load.txt")
+    client.succeed("systemctl kill --signal=INT load")
+    client.wait_until_succeeds("systemctl show --property=SubState load | grep -E 'exited|failed'", timeout=60)
     print(client.succeed("cat /tmp/load.txt"))
     client.copy_from_machine("/tmp/load.json")
     return json.loads(client.succeed("cat /tmp/load.json"))

@@ -25,8 +25,6 @@ in
     };
 
   testScript = ''
-    import base64
-
     start_all()
     trust(client, single)
     pid = single.succeed("systemctl show --property=MainPID auth-core")
@@ -34,11 +32,6 @@ in
 
     def new_token():
         return log_in(client, "ada@example.org")["data"]["logIn"]["accessToken"]
-
-
-    def kid(token):
-        header = token.split(".")[0]
-        return json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
 
 
     def published():
@@ -57,7 +50,7 @@ in
     t.assertNotIn("errors", sign_up(client, "ada@example.org"))
     old = new_token()
     t.assertEqual(published(), {kid(old)})
-    begin_load(client, seconds=20)
+    begin_load(client)
 
     with subtest("the next key is published before anything is signed with it"):
         keys("generate")

@@ -16,7 +16,6 @@ in
     "monitor"
     "client"
   ];
-  memory.monitor = 2048;
 
   settings.monitor =
     { config, pkgs, ... }:
@@ -55,7 +54,7 @@ in
         return json.loads(answer)["data"]["result"]
 
 
-    def wait_for(what, condition, seconds=90):
+    def wait_for(what, condition, seconds=180):
         def check(_):
             return bool(condition())
 
@@ -74,6 +73,14 @@ in
             | {(job, "monitor") for job in ["alertmanager", "prometheus", "zipkin"]},
         )
 
+    with subtest("every part says in which format its metrics are: Prometheus 3 guesses no longer"):
+        accepts = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
+        targets = json.loads(monitor.succeed("curl --silent http://127.0.0.1:9090/api/v1/targets"))["data"]["activeTargets"]
+        t.assertEqual(len(targets), 11)
+        for url in [target["scrapeUrl"] for target in targets]:
+            kind = monitor.succeed(f"curl --silent --output /dev/null --write-out '%{{content_type}}' --header 'Accept: {accepts}' {url}")
+            t.assertRegex(kind, r"^(text/plain; ?version=0\.0\.4|text/plain; ?version=1\.0\.0|application/openmetrics-text)", url)
+
     with subtest("a request is one trace, from the gateway to the core"):
         answer = sign_up(client, "ada@example.org")
         t.assertNotIn("errors", answer)
@@ -85,9 +92,9 @@ in
         gateway.succeed(f"journalctl --unit=haproxy --no-pager | grep {trace}")
 
     with subtest("every panel of the dashboard shows something"):
-        begin_load(client, seconds=20)
+        begin_load(client)
         for query in json.loads(r"""${builtins.toJSON queries}"""):
-            wait_for(f"there is data for {query}", lambda: ask(query))
+            wait_for(f"there is data for {query}", lambda query=query: ask(query))
         end_load(client)
 
     with subtest("a core's end is told, and its return"):

@@ -33,12 +33,17 @@ let
       name = "stack-${scenario}";
       skipTypeCheck = true;
       nodes = lib.mapAttrs (machine: module: {
-        imports = [ module ];
-        virtualisation.memorySize = 1536;
+        imports = [
+          module
+          (topology.sizeOf {
+            name = machine;
+            inherit fleet;
+          })
+        ];
       }) (topology.machinesOf { inherit names fleet modules; });
       testScript = ''
-        ${topology.namesInScripts { inherit names fleet; }}
         ${builtins.readFile ./helpers.py}
+        ${topology.namesInScripts { inherit names fleet; }}
         ${test.testScript}
       '';
     };

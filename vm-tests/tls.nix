@@ -47,7 +47,7 @@
     with subtest("a new certificate is taken up without a failed request or a new process"):
         serial = f"openssl s_client -connect {DOMAIN}:443 </dev/null 2>/dev/null | openssl x509 -noout -serial"
         before, main_pid = client.succeed(serial), single.succeed("systemctl show --property=MainPID haproxy")
-        begin_load(client, seconds=15)
+        begin_load(client)
         # A request that begins before the change and ends after it.
         client.succeed(
             "systemd-run --unit=slow-request --setenv=PATH=$PATH sh -c '"

@@ -118,6 +118,20 @@ in
       networking.extraHosts = "${address front} ${domain}";
     });
 
+  # How large a virtual machine is. A monitor has a Java VM, Grafana and Prometheus to run.
+  sizeOf =
+    {
+      name,
+      fleet ? ourFleet,
+    }:
+    let
+      isMonitor = lib.elem "monitor" (fleet.${name}.roles or [ ]);
+    in
+    {
+      virtualisation.memorySize = lib.mkDefault (if isMonitor then 2048 else 1024);
+      virtualisation.cores = lib.mkDefault (if isMonitor then 2 else 1);
+    };
+
   # Lines of Python that give the machines the names by which scripts know them.
   namesInScripts =
     {

@@ -11,10 +11,7 @@ use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Value;
-use scrypt::Params;
 use serde::Deserialize;
-
-use crate::password::{self, Hasher};
 
 /// Where the configuration comes from, on the command line.
 #[derive(Debug, Default, Args)]
@@ -247,50 +244,18 @@ impl Config {
             .map_err(|error| ConfigError::describe(&error))
     }
 
-    /// The scrypt parameters, if they are within bounds.
+    /// Whether a node can have so many connections.
     ///
     /// # Errors
-    /// The key, its value and its bounds.
-    pub fn hasher(&self) -> Result<Hasher, ConfigError> {
-        let Scrypt { log_n, r, p } = self.password.scrypt;
-        let within = |key: &str, value: u32, least: u32, most: u32| {
-            if (least..=most).contains(&value) {
-                return Ok(());
-            }
-            let text = format!("password.{key} = {value} is out of bounds: {least} to {most}");
-            Err(ConfigError(text))
-        };
-        within("scrypt.log_n", log_n.into(), 1, 24)?;
-        within("scrypt.r", r, 1, 64)?;
-        within("scrypt.p", p, 1, 16)?;
-        within(
-            "concurrent_hashes",
-            self.password.concurrent_hashes,
-            1,
-            1024,
-        )?;
-        within(
-            "queue_seconds",
-            u32::try_from(self.password.queue_seconds).unwrap_or(u32::MAX),
-            1,
-            60,
-        )?;
-        within(
-            "min_length",
-            u32::try_from(self.password.min_length).unwrap_or(u32::MAX),
-            1,
-            256,
-        )?;
-        let memory = password::memory(log_n.into(), r);
-        if memory > 1 << 30 {
-            let mib = memory >> 20;
-            return Err(ConfigError(format!(
-                "password.scrypt: log_n = {log_n} with r = {r} asks for {mib} MiB a hash, more than 1024"
-            )));
+    /// None, or more than a process can have.
+    pub fn check_connections(&self) -> Result<(), ConfigError> {
+        const MOST: usize = 100_000;
+        let connections = self.max_connections;
+        if (1..=MOST).contains(&connections) {
+            return Ok(());
         }
-        Params::new(log_n, r, p)
-            .map(Hasher::new)
-            .map_err(|error| ConfigError(format!("password.scrypt: {error}")))
+        let text = format!("max_connections = {connections} is out of bounds: 1 to {MOST}");
+        Err(ConfigError(text))
     }
 }
 

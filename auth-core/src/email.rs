@@ -3,7 +3,7 @@
 use email_address::{EmailAddress, Options};
 
 use crate::error::AuthError;
-use crate::password::{folded, normal_form};
+use crate::passwords::{folded, normal_form};
 
 /// Longest address that fits an SMTP path (RFC 5321, 4.5.3.1.3, without the angle brackets), in bytes.
 pub const MAX_BYTES: usize = 254;

@@ -2,10 +2,7 @@
 //!
 //! A caller reads the code and the message; the cause of `UNAVAILABLE` and `INTERNAL` goes to the log alone.
 
-use async_graphql::ErrorExtensions;
-
 use crate::error_code::ErrorCode;
-use crate::request_trace::trace_id;
 
 /// A refusal or failure that a caller sees as a GraphQL error.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +40,7 @@ pub enum AuthError {
         retry_after_seconds: u64,
     },
     /// More passwords to check than there is time for.
-    #[error("There is too much to do at the moment. Try again in {retry_after_seconds} s.")]
+    #[error("The service is overloaded. Try again in {retry_after_seconds} s.")]
     Overloaded {
         /// When it is likely to be better.
         retry_after_seconds: u64,
@@ -77,31 +74,17 @@ impl AuthError {
             Self::Internal(_) => ErrorCode::Internal,
         }
     }
-}
 
-// Not `From`: async-graphql has a blanket one for everything that can be displayed, which would lose the code.
-impl ErrorExtensions for AuthError {
-    fn extend(&self) -> async_graphql::Error {
+    /// When a repetition can succeed, where that is known.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Unavailable(cause) => {
-                tracing::warn!(trace_id = %trace_id(), %cause, "the database does not answer");
-            }
-            Self::Internal(cause) => {
-                tracing::error!(trace_id = %trace_id(), %cause, "internal error");
-            }
-            _ => {}
-        }
-        async_graphql::Error::new(self.to_string()).extend_with(|_, extensions| {
-            extensions.set("code", self.code().name());
-            if let Self::RateLimited {
+            Self::RateLimited {
                 retry_after_seconds,
             }
             | Self::Overloaded {
                 retry_after_seconds,
-            } = self
-            {
-                extensions.set("retryAfterSeconds", *retry_after_seconds);
-            }
-        })
+            } => Some(*retry_after_seconds),
+            _ => None,
+        }
     }
 }

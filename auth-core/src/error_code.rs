@@ -51,7 +51,7 @@ codes! {
         "Another account has this e-mail address, in whatever case.",
         "Offer to log in instead.";
     InvalidCredentials "INVALID_CREDENTIALS" OK,
-        "Unknown e-mail address, wrong password, or an account that is locked out. Which of them is never told.",
+        "Unknown e-mail address, wrong password, or a disabled account. Which of them is never told.",
         "Let the user try again. Do not repeat the request as it is.";
     WeakPassword "WEAK_PASSWORD" OK,
         "The new password is too short, too long or easy to guess (see passwords.md).",
@@ -94,7 +94,7 @@ codes! {
         "Accept `application/graphql-response+json` or `application/json`.";
     RequestTimeout "REQUEST_TIMEOUT" REQUEST_TIMEOUT,
         "The body took more than ten seconds to arrive.",
-        "Repeat on a better line.";
+        "Repeat on a faster connection.";
     PayloadTooLarge "PAYLOAD_TOO_LARGE" PAYLOAD_TOO_LARGE,
         "The body is longer than 64 KiB.",
         "Send less.";

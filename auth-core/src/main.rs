@@ -5,10 +5,10 @@ mod memory;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use auth_core::cli::keys::KeysCommand;
+use auth_core::cli::user::UserCommand;
 use auth_core::config::{Config, ConfigArgs};
-use auth_core::keys::command::{self, KeysCommand};
-use auth_core::users::{self, UserCommand};
-use auth_core::{App, accounts, graphql, telemetry};
+use auth_core::{App, cli, clock, graphql, telemetry};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,7 +34,7 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Add, change, lock out and show accounts
+    /// Add, change, disable and show accounts
     User {
         #[command(subcommand)]
         command: UserCommand,
@@ -75,17 +75,14 @@ fn check(args: &ConfigArgs) -> Result<(), Failure> {
 
 fn keys(command: &KeysCommand, args: &ConfigArgs) -> Result<(), Failure> {
     let config = Config::load(args)?;
-    print!(
-        "{}",
-        command::run(command, &config.tokens, accounts::now())?
-    );
+    print!("{}", cli::keys::run(command, &config.tokens, clock::now())?);
     Ok(())
 }
 
 fn user(command: &UserCommand, args: &ConfigArgs) -> Result<(), Failure> {
     let config = Config::load(args)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    print!("{}", runtime.block_on(users::run(command, &config))?);
+    print!("{}", runtime.block_on(cli::user::run(command, &config))?);
     Ok(())
 }
 

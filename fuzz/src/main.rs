@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 use auth_core::accounts::Session;
 use auth_core::caller::{Caller, Client};
 use auth_core::config::Config;
-use auth_core::password::Password;
+use auth_core::passwords::Password;
 use auth_core::{App, http};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;

@@ -276,7 +276,7 @@ fn print_ready(stack: &Stack, topology: TopologyName, took: Duration) {
     for mutation in ["signUp", "logIn"] {
         println!(
             "  curl --cacert {ca} {gateway}/graphql --json \\\n    \
-             '{{\"query\":\"mutation {{ {mutation}(email: \\\"me@example.com\\\", password: \\\"correct horse battery\\\") \
+             '{{\"query\":\"mutation {{ {mutation}(email: \\\"me@example.com\\\", password: \\\"seven quiet otters paint\\\") \
              {{ message accessToken }} }}\"}}'"
         );
     }

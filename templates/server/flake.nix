@@ -1,5 +1,6 @@
 {
-  inputs.authstack.url = "github:authstack/authstack";
+  # OWNER is who hosts the repository.
+  inputs.authstack.url = "github:OWNER/authstack";
   inputs.nixpkgs.follows = "authstack/nixpkgs";
 
   outputs =

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Accounts, Session, now};
+use super::{Accounts, Session};
 use crate::caller::Caller;
+use crate::clock::now;
 use crate::email::Email;
 use crate::error::AuthError;
-use crate::password::Password;
+use crate::passwords::Password;
 
 impl Accounts {
     /// Replaces the password, ends all sessions of the account and begins a new one for the caller.

@@ -1,27 +1,27 @@
 //! The story of this service: signing up, logging in, and telling who somebody is.
 
 mod changes;
-mod guessing;
-mod repeats;
+mod idempotency;
+mod login_throttling;
 mod sessions;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-pub use guessing::delay_after;
+pub use login_throttling::delay_after;
 
 use crate::caller::Caller;
+use crate::clock::now;
 use crate::email::Email;
 use crate::error::AuthError;
-use crate::hash_pool::{HashPermit, HashPool};
-use crate::password::Password;
-use crate::password_policy::PasswordPolicy;
-use crate::request_trace::trace_id;
+use crate::identity::{Identity, Role};
+use crate::passwords::Password;
+use crate::passwords::hash_pool::{HashPermit, HashPool};
+use crate::passwords::policy::PasswordPolicy;
 use crate::store::{Account, Store, StoreError};
-use crate::tokens::{Claims, Keys};
-use crate::users::Role;
+use crate::telemetry::request_trace::trace_id;
+use crate::tokens::Keys;
 
 /// What the operations need.
 pub struct Accounts {
@@ -35,17 +35,6 @@ pub struct Accounts {
     pub password_policy: PasswordPolicy,
     /// How long a session lasts after its log-in, in seconds.
     pub session_seconds: u64,
-}
-
-/// Who somebody is, as the outside sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The account's id.
-    pub id: String,
-    /// The e-mail address as it was typed at sign-up.
-    pub email: String,
-    /// What the account may do.
-    pub role: String,
 }
 
 /// What a log-in or sign-up leads to.
@@ -191,21 +180,4 @@ impl From<Account> for Identity {
             role: account.role,
         }
     }
-}
-
-impl From<&Claims> for Identity {
-    fn from(claims: &Claims) -> Self {
-        Self {
-            id: claims.sub.clone(),
-            email: claims.email.clone(),
-            role: claims.role.clone(),
-        }
-    }
-}
-
-/// Seconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

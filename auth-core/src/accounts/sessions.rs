@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Accounts, Identity, Session, now};
+use super::{Accounts, Session};
 use crate::caller::Caller;
+use crate::clock::now;
 use crate::error::AuthError;
 use crate::idempotency::IdempotencyKey;
-use crate::metrics::TokenRefusal;
-use crate::refresh_token::RefreshToken;
-use crate::request_trace::trace_id;
+use crate::identity::Identity;
 use crate::store::{Account, StoredSession};
+use crate::telemetry::metrics::TokenRefusal;
+use crate::telemetry::request_trace::trace_id;
+use crate::tokens::refresh::RefreshToken;
 use crate::tokens::{Claims, TokenError};
 
 /// A session that is not stored yet.

@@ -12,8 +12,9 @@ use async_graphql::{EmptySubscription, ErrorExtensions, SimpleObject};
 pub use documents::Documents;
 pub use limits::{Refusal, check_brackets, check_variables, select};
 
-use crate::accounts::{self, Accounts, Identity};
+use crate::accounts::{self, Accounts};
 use crate::error::AuthError;
+use crate::identity::Identity;
 
 /// The executable schema.
 pub type Schema = async_graphql::Schema<query::Query, mutation::Mutation, EmptySubscription>;
@@ -100,6 +101,13 @@ struct Done {
     message: &'static str,
 }
 
+/// An error as GraphQL shows it. It carries the [`AuthError`] along, for those who want to know more than its text.
 fn shown(error: AuthError) -> async_graphql::Error {
-    error.extend()
+    let (code, retry_after) = (error.code(), error.retry_after_seconds());
+    async_graphql::Error::new_with_source(error).extend_with(|_, extensions| {
+        extensions.set("code", code.name());
+        if let Some(seconds) = retry_after {
+            extensions.set("retryAfterSeconds", seconds);
+        }
+    })
 }

@@ -9,8 +9,8 @@ use crate::accounts::{self, Accounts};
 use crate::caller::Caller;
 use crate::error::AuthError;
 use crate::operation::Operation;
-use crate::password::Password;
-use crate::refresh_token::RefreshToken;
+use crate::passwords::Password;
+use crate::tokens::refresh::RefreshToken;
 
 /// The root of all mutations.
 pub struct Mutation;

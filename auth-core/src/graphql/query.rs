@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 
 use super::{Account, shown};
-use crate::accounts::{Accounts, Identity};
+use crate::accounts::Accounts;
 use crate::caller::Caller;
+use crate::identity::Identity;
 use crate::operation::Operation;
 use crate::tokens::TokenError;
 

@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::{Pools, Store};
 use crate::config::{ConfigError, Database};
 use crate::error::Cause;
-use crate::metrics::Connections;
+use crate::telemetry::metrics::Connections;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -24,7 +24,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long PostgreSQL keeps a transaction open in which nothing happens. A node that vanishes in the midst of one holds its
 /// locks, and whoever repeats the request on another node waits for them; this is shorter than they wait.
-const LONGEST_SILENCE: &str = "2s";
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "2s";
 
 /// Where the database is.
 pub enum Source {
@@ -91,7 +91,10 @@ impl Source {
         }
         let options = options
             .application_name("auth-core")
-            .options([("idle_in_transaction_session_timeout", LONGEST_SILENCE)])
+            .options([(
+                "idle_in_transaction_session_timeout",
+                IDLE_IN_TRANSACTION_TIMEOUT,
+            )])
             .disable_statement_logging();
         Ok(Self::Postgres(Box::new(options)))
     }

@@ -51,7 +51,7 @@ pub struct Account {
     pub password_hash: String,
     /// What the account may do.
     pub role: String,
-    /// Not 0: locked out by the operator.
+    /// Not 0: disabled by the operator.
     pub disabled: i64,
 }
 

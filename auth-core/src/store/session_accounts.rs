@@ -34,7 +34,7 @@ pub(super) struct Asked(Mutex<Queue>);
 struct Queue {
     waiting: Vec<Question>,
     /// Who answers them, for as long as there are any. Gone too if a panic ended it.
-    attendant: Weak<()>,
+    loader: Weak<()>,
 }
 
 struct Question {
@@ -70,16 +70,16 @@ impl Store {
         let (answer, answered) = oneshot::channel();
         let mut queue = self.asked.queue();
         queue.waiting.push(Question { session, answer });
-        if queue.attendant.strong_count() == 0 {
-            let attendant = Arc::new(());
-            queue.attendant = Arc::downgrade(&attendant);
+        if queue.loader.strong_count() == 0 {
+            let loader = Arc::new(());
+            queue.loader = Arc::downgrade(&loader);
             // Not by the one who asks: who goes away must not take the others' answers along.
-            tokio::spawn(self.clone().answer_all(attendant));
+            tokio::spawn(self.clone().answer_all(loader));
         }
         answered
     }
 
-    async fn answer_all(self, _attendant: Arc<()>) {
+    async fn answer_all(self, _loader: Arc<()>) {
         while let Some(questions) = self.asked.take() {
             self.answer(questions).await;
         }
@@ -109,7 +109,7 @@ impl Asked {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those whose turn it is. If there are none, the next who asks finds a new attendant.
+    /// Those whose turn it is. If there are none, the next who asks finds a new loader.
     fn take(&self) -> Option<Vec<Question>> {
         let mut queue = self.queue();
         // Else a database that is away would leave behind whoever gave up on it.
@@ -117,7 +117,7 @@ impl Asked {
             .waiting
             .retain(|question| !question.answer.is_closed());
         if queue.waiting.is_empty() {
-            queue.attendant = Weak::new();
+            queue.loader = Weak::new();
             return None;
         }
         let turn = queue.waiting.len().min(MOST);

@@ -29,16 +29,19 @@ const TAIL: &str = "
 ## Of the gateway
 
 HAProxy answers in the same shape where a request does not reach a node, or its answer is lost
-(`nixos-modules/render/haproxy.nix`). `RATE_LIMITED` comes where `services.authstack.gateway.limits` are set.
+(`nixos-modules/render/haproxy/errors.nix`); what it cannot answer so is [with the gateway](gateway.md). `RATE_LIMITED` comes where
+`services.authstack.gateway.limits` are set.
 
 | code | status | meaning | what a client should do |
 |---|---|---|---|
 | `BAD_REQUEST` | 400 | Not a valid HTTP request. | Correct the program that sent it. |
+| `BAD_REQUEST` | 431 | More than 64 headers. | Send fewer. |
 | `NOT_FOUND` | 404 | A path that is not public. | The API is at `/graphql`. |
-| `REQUEST_TIMEOUT` | 408 | The request did not arrive in time. | Repeat on a better line. |
-| `RATE_LIMITED` | 429 | Too many requests or failed log-ins from this address. | Repeat after `Retry-After` seconds; sooner ones count too. |
+| `REQUEST_TIMEOUT` | 408 | The request did not arrive in time. | Repeat on a faster connection. |
+| `MISDIRECTED_REQUEST` | 421 | `Host` (HTTP/2: `:authority`) is none of the gateway's names. | Use the name that the certificate is for. |
+| `RATE_LIMITED` | 429 | Too many requests, hashes or failed log-ins of this address. | Repeat after `Retry-After` seconds; sooner ones count too. |
 | `INTERNAL` | 500 | The gateway failed on this request. | Report it, with its trace id. |
-| `UNAVAILABLE` | 502, 504 | A node broke off or did not answer in time. Whether the request was carried out is not known. | Repeat a query, or a mutation with the `Idempotency-Key` that it had. |
+| `UNAVAILABLE` | 502, 504 | A node closed the connection or did not answer in time. Whether the request was carried out is not known. | Repeat a query, or a mutation with the `Idempotency-Key` that it had. |
 | `UNAVAILABLE` | 503 | No node can answer; nothing was carried out. | Repeat after `Retry-After` seconds. |
 
 This page is made from `auth-core/src/error_code.rs` by `UPDATE_DOCS=1 cargo test -p auth-core errors_doc`.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use auth_core::config::Tokens;
-use auth_core::keys::{HMAC_SECRET, PUBLISHED_MAX_AGE};
-use auth_core::metrics::Metrics;
+use auth_core::telemetry::metrics::Metrics;
+use auth_core::tokens::keys::{HMAC_SECRET, PUBLISHED_MAX_AGE};
 use auth_core::tokens::{KeyRing, Keys, TokenError};
 use insta::assert_snapshot;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use auth_core::keys::PUBLISHED_MAX_AGE;
+use auth_core::tokens::keys::PUBLISHED_MAX_AGE;
 use auth_core::tokens::{KeyRing, LEEWAY_SECONDS, TokenError};
 use insta::assert_snapshot;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};

@@ -11,12 +11,14 @@ mod docs;
 mod email;
 mod errors_doc;
 mod forged_tokens;
-mod guessing;
+
 mod idempotency;
 mod keys;
 mod keys_command;
+mod login_throttling;
 mod memory;
 mod metrics;
+mod modules;
 mod node;
 mod overload;
 mod password_policy;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use auth_core::accounts::{Identity, now};
+use auth_core::clock::now;
 use auth_core::config::Tokens;
 use auth_core::error_code::ErrorCode;
 use auth_core::graphql;
+use auth_core::identity::Identity;
 use auth_core::tokens::KeyRing;
 use serde_json::json;
 
@@ -210,7 +211,8 @@ fn who_waits_for_a_hash_is_counted_and_so_is_who_went_away() {
     });
     drop(crowd);
     node.wait_until("all three are gone", || {
-        node.metric(r#"auth_requests_total{operation="logIn",outcome="gone"}"#) == 3.0
+        node.metric(r#"auth_requests_total{operation="logIn",outcome="client_disconnected"}"#)
+            == 3.0
     });
     assert_eq!(node.metric("auth_hashes_waiting"), 0.0);
     assert_eq!(

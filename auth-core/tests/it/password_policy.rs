@@ -1,8 +1,8 @@
 //! Which passwords are refused, and that all others are taken.
 
 use auth_core::config::Config;
-use auth_core::password::Password;
-use auth_core::password_policy::PasswordPolicy;
+use auth_core::passwords::Password;
+use auth_core::passwords::policy::PasswordPolicy;
 use insta::{assert_json_snapshot, assert_snapshot};
 use proptest::prelude::*;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Passwords and their stored hashes, for all input.
 
-use auth_core::password::{HashError, Hasher, MAX_BYTES, Password};
+use auth_core::passwords::{HashError, Hasher, MAX_BYTES, Password};
 use proptest::prelude::*;
 use scrypt::Params;
 use serde_json::Value;

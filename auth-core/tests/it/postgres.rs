@@ -21,7 +21,7 @@ use crate::node::{EMAIL, Node, PASSWORD, code};
 const BEHAVIOUR: [&str; 9] = [
     "bad_input::",
     "check_and_act::",
-    "guessing::",
+    "login_throttling::",
     "idempotency::",
     "overload::",
     "password",

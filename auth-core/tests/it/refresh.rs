@@ -1,6 +1,6 @@
 //! Sessions over time: refreshed, ended, and what becomes of stolen tokens.
 
-use auth_core::refresh_token::RefreshToken;
+use auth_core::tokens::refresh::RefreshToken;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

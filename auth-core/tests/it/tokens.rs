@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use auth_core::accounts::Identity;
 use auth_core::config::Tokens;
+use auth_core::identity::Identity;
 use auth_core::tokens::{KeyRing, LEEWAY_SECONDS, TokenError};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};

@@ -1,0 +1,183 @@
+//! `auth-core user`: what an operator does with accounts, straight in the database, while nodes run or not.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::clock::now;
+use crate::config::{Config, ConfigError};
+use crate::email::Email;
+use crate::error::{AuthError, Cause};
+use crate::identity::Role;
+use crate::passwords::policy::PasswordPolicy;
+use crate::passwords::{Hasher, MAX_BYTES, Password};
+use crate::store::{Account, Source, Store, StoreError};
+
+/// Accounts that are read at once for a list.
+const PAGE: u16 = 1000;
+
+/// What to do with accounts.
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Add an account; its password is the first line of standard input, or of a file
+    Add {
+        /// E-mail address
+        email: String,
+        /// What it may do
+        #[arg(long, value_enum, default_value = "user")]
+        role: Role,
+        /// File with the password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Change what an account may do, as soon as its tokens are refreshed
+    SetRole {
+        /// E-mail address
+        email: String,
+        /// What it may do from now on
+        role: Role,
+    },
+    /// Disable an account, and end its sessions
+    Disable {
+        /// E-mail address
+        email: String,
+    },
+    /// Enable an account again
+    Enable {
+        /// E-mail address
+        email: String,
+    },
+    /// Show all accounts, oldest first
+    List,
+}
+
+/// Runs a command and returns what to tell the operator.
+///
+/// # Errors
+/// What cannot be done and why; then nothing was changed.
+pub async fn run(command: &UserCommand, config: &Config) -> Result<String, Cause> {
+    let store = Store::new(Source::new(&config.database)?, 1);
+    store
+        .reach()
+        .await
+        .map_err(|error| format!("the database cannot be used: {error}"))?;
+    let said = carry_out(command, config, &store).await;
+    store.close().await;
+    said
+}
+
+async fn carry_out(command: &UserCommand, config: &Config, store: &Store) -> Result<String, Cause> {
+    match command {
+        UserCommand::Add {
+            email,
+            role,
+            password_file,
+        } => {
+            let email = Email::parse(email)?;
+            let password = Password::new(read_password(password_file.as_deref())?);
+            PasswordPolicy::new(config)?.check(&password, email.normal())?;
+            let account = Account {
+                id: Uuid::now_v7().to_string(),
+                email: email.as_given().to_owned(),
+                password_hash: Hasher::from_config(&config.password)?.hash(&password)?,
+                role: role.name().to_owned(),
+                disabled: 0,
+            };
+            match store.add_account(&account, &email, None, None, now()).await {
+                Ok(()) => Ok(format!("added {} ({})\n", account.email, account.id)),
+                Err(StoreError::Conflict) => Err(AuthError::EmailTaken.into()),
+                Err(error) => Err(cause(error)),
+            }
+        }
+        UserCommand::SetRole { email, role } => {
+            let account = find(store, email).await?;
+            store
+                .set_role(&account.id, role.name())
+                .await
+                .map_err(cause)?;
+            Ok(format!(
+                "{} is {}: in new tokens now, and in all after {} s\n",
+                account.email,
+                role.name(),
+                config.tokens.access_token_seconds
+            ))
+        }
+        UserCommand::Disable { email } => {
+            let account = find(store, email).await?;
+            store.set_disabled(&account.id, true).await.map_err(cause)?;
+            Ok(format!(
+                "{} is disabled; access tokens that are out expire within {} s\n",
+                account.email, config.tokens.access_token_seconds
+            ))
+        }
+        UserCommand::Enable { email } => {
+            let account = find(store, email).await?;
+            store
+                .set_disabled(&account.id, false)
+                .await
+                .map_err(cause)?;
+            Ok(format!("{} is enabled\n", account.email))
+        }
+        UserCommand::List => list(store).await,
+    }
+}
+
+async fn find(store: &Store, email: &str) -> Result<Account, Cause> {
+    let found = store
+        .account_by_email(&Email::parse(email)?)
+        .await
+        .map_err(cause)?;
+    found.ok_or_else(|| format!("there is no account {email}").into())
+}
+
+async fn list(store: &Store) -> Result<String, Cause> {
+    let mut text = format!("{:<36}  {:<5}  {:<8}  E-MAIL\n", "ID", "ROLE", "STATE");
+    let mut after = String::new();
+    loop {
+        let page = store.accounts(&after, PAGE).await.map_err(cause)?;
+        let Some(last) = page.last() else {
+            return Ok(text);
+        };
+        after.clone_from(&last.id);
+        for account in page {
+            let state = if account.disabled == 0 {
+                "enabled"
+            } else {
+                "disabled"
+            };
+            let Account {
+                id, role, email, ..
+            } = account;
+            let _ = writeln!(text, "{id:<36}  {role:<5}  {state:<8}  {email}");
+        }
+    }
+}
+
+/// Not an argument, for everybody on the machine can read those.
+fn read_password(file: Option<&Path>) -> Result<String, Cause> {
+    // The longest that is accepted, one more to tell that it is too long, and the end of the line.
+    let most = MAX_BYTES as u64 + 3;
+    let mut text = Zeroizing::new(String::new());
+    match file {
+        Some(path) => std::fs::File::open(path)
+            .and_then(|file| file.take(most).read_to_string(&mut text))
+            .map_err(|error| ConfigError::file("--password-file", path, error))?,
+        None if std::io::stdin().is_terminal() => {
+            eprint!("Password (it will be visible): ");
+            std::io::stdin().read_line(&mut text)?
+        }
+        None => std::io::stdin().take(most).read_to_string(&mut text)?,
+    };
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn cause(error: StoreError) -> Cause {
+    match error {
+        StoreError::Conflict => "unexpected conflict".into(),
+        StoreError::Unavailable(cause) | StoreError::Internal(cause) => cause,
+    }
+}

@@ -1,0 +1,10 @@
+//! HTTP: from the connection to the path, and for `/graphql` on to the request that it carries.
+
+mod answer;
+mod body;
+mod graphql;
+mod routes;
+pub mod server;
+
+pub use answer::{Answer, Failure};
+pub use routes::route;
