@@ -3,7 +3,6 @@
 { pkgs }:
 let
   inherit (pkgs) lib;
-  topology = import ./topology.nix { inherit lib; };
 
   files = {
     acme = ./acme.nix;
@@ -19,30 +18,16 @@ let
     tls = ./tls.nix;
   };
 
-  run =
-    backend: name: test:
-    pkgs.testers.runNixOSTest {
-      inherit name;
-      globalTimeout = 900;
-      # The helpers take any kind of machine.
-      skipTypeCheck = true;
-      ${backend} = lib.mapAttrs (machine: module: {
-        imports = [
-          module
-          (test.settings.${machine} or { })
-        ]
-        ++ lib.optional (backend == "nodes") (topology.sizeOf { name = machine; });
-      }) (topology.machinesOf { names = test.machines; });
-      testScript = ''
-        ${builtins.readFile ./helpers.py}
-        ${topology.namesInScripts { names = test.machines; }}
-        ${test.testScript}
-      '';
-    };
-
-  tests = lib.mapAttrs (_: file: lib.toFunction (import file) { inherit lib pkgs; }) files;
+  run = import ./run.nix { inherit pkgs; };
+  inContainers = lib.filterAttrs (_: file: !((lib.toFunction (import file) { inherit lib pkgs; }).onlyVirtual or false)) files;
 in
 {
-  virtual = lib.mapAttrs (run "nodes") tests;
-  containers = lib.mapAttrs (run "containers") (lib.filterAttrs (_: test: !(test.onlyVirtual or false)) tests);
+  virtual = lib.mapAttrs (name: file: run { inherit name file; }) files;
+  containers = lib.mapAttrs (
+    name: file:
+    run {
+      inherit name file;
+      backend = "containers";
+    }
+  ) inContainers;
 }

@@ -14,38 +14,19 @@
 }:
 let
   inherit (pkgs) lib;
-  topology = import ./topology.nix { inherit lib; };
-  fleet = lib.mapAttrs (_: node: removeAttrs node [ "address" ]) nodes // {
-    database.roles = [ ];
-  };
-  names = lib.attrNames fleet ++ [ "client" ];
   files = {
     login = ./login.nix;
     failover = ./failover.nix;
   };
-
-  run =
-    scenario:
-    let
-      test = lib.toFunction (import files.${scenario}) { inherit lib pkgs; };
-    in
-    pkgs.testers.runNixOSTest {
-      name = "stack-${scenario}";
-      skipTypeCheck = true;
-      nodes = lib.mapAttrs (machine: module: {
-        imports = [
-          module
-          (topology.sizeOf {
-            name = machine;
-            inherit fleet;
-          })
-        ];
-      }) (topology.machinesOf { inherit names fleet modules; });
-      testScript = ''
-        ${builtins.readFile ./helpers.py}
-        ${topology.namesInScripts { inherit names fleet; }}
-        ${test.testScript}
-      '';
-    };
 in
-lib.genAttrs scenarios run
+lib.genAttrs scenarios (
+  scenario:
+  import ./run.nix { inherit pkgs; } {
+    name = "stack-${scenario}";
+    file = files.${scenario};
+    inherit modules;
+    fleet = lib.mapAttrs (_: node: removeAttrs node [ "address" ]) nodes // {
+      database.roles = [ ];
+    };
+  }
+)
