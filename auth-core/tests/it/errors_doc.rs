@@ -29,8 +29,7 @@ const TAIL: &str = "
 ## Of the gateway
 
 HAProxy answers in the same shape where a request does not reach a node, or its answer is lost
-(`nixos-modules/render/haproxy/errors.nix`); what it cannot answer so is [with the gateway](gateway.md). `RATE_LIMITED` comes where
-`services.authstack.gateway.limits` are set.
+(`nixos-modules/render/haproxy/errors.nix`); what it cannot answer so is [with the gateway](gateway.md).
 
 | code | status | meaning | what a client should do |
 |---|---|---|---|
@@ -39,7 +38,7 @@ HAProxy answers in the same shape where a request does not reach a node, or its 
 | `NOT_FOUND` | 404 | A path that is not public. | The API is at `/graphql`. |
 | `REQUEST_TIMEOUT` | 408 | The request did not arrive in time. | Repeat on a faster connection. |
 | `MISDIRECTED_REQUEST` | 421 | `Host` (HTTP/2: `:authority`) is none of the gateway's names. | Use the name that the certificate is for. |
-| `RATE_LIMITED` | 429 | Too many requests, hashes or failed log-ins of this address. | Repeat after `Retry-After` seconds; sooner ones count too. |
+| `RATE_LIMITED` | 429 | Too many requests, hashes or failed log-ins of this address (`services.authstack.gateway.limits`), or too many requests at the same time. | Repeat after `Retry-After` seconds; sooner ones count too. |
 | `INTERNAL` | 500 | The gateway failed on this request. | Report it, with its trace id. |
 | `UNAVAILABLE` | 502, 504 | A node closed the connection or did not answer in time. Whether the request was carried out is not known. | Repeat a query, or a mutation with the `Idempotency-Key` that it had. |
 | `UNAVAILABLE` | 503 | No node can answer; nothing was carried out. | Repeat after `Retry-After` seconds. |

@@ -75,7 +75,11 @@ async fn sslyze() -> std::path::PathBuf {
     static FETCHING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _alone = FETCHING.lock().await;
     let wanted = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sslyze/requirements.txt");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sslyze");
+    // Its compiled parts are for one version of Python.
+    let python = Command::new("python3").arg("--version").output().await;
+    let python = String::from_utf8(python.expect("`./dev install` installs python3").stdout);
+    let folder = format!("sslyze-{}", python.unwrap().trim().replace(' ', "-"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     let fetched = folder.join("requirements.txt");
     if fs::read(&wanted).unwrap() != fs::read(&fetched).unwrap_or_default() {
         let _ = fs::remove_dir_all(&folder);
