@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_graphql::{EmptySubscription, ErrorExtensions, SimpleObject};
 
 pub use documents::Documents;
-pub use limits::{Refusal, check_brackets, check_variables, select};
+pub use limits::{INPUT_TYPES, Refusal, check_brackets, check_variables, select};
 
 use crate::accounts::{self, Accounts};
 use crate::error::AuthError;

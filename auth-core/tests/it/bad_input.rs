@@ -251,6 +251,47 @@ fn a_nul_byte_in_a_password_is_refused_because_scrypt_would_not_see_it_at_the_en
 }
 
 #[test]
+fn a_variable_of_a_type_that_does_not_exist_is_refused() {
+    for variable in [
+        "$a: int",
+        "$a: [int] = [1 1]",
+        "$a: Account = {id: 1}",
+        "$a: Nothing! = null",
+    ] {
+        let query = format!("query({variable}) {{ verifyToken(token: $a) {{ valid }} }}");
+        let refused = refused_body(json!({ "query": query }).to_string());
+        assert!(
+            refused.contains("of a type that no argument has"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn the_schemas_arguments_have_no_other_types_than_variables_may_have() {
+    let sdl = auth_core::graphql::sdl();
+    let types = sdl
+        .lines()
+        .filter_map(|line| line.split_once('(')?.1.split_once(')'))
+        .flat_map(|(arguments, _)| arguments.split(','))
+        .filter_map(|argument| {
+            Some(
+                argument
+                    .split_once(':')?
+                    .1
+                    .trim()
+                    .trim_matches(['[', ']', '!']),
+            )
+        });
+    let types: Vec<_> = types.collect();
+    assert!(types.contains(&"String"), "{types:?}");
+    for argument in types {
+        let known = auth_core::graphql::INPUT_TYPES.contains(&argument);
+        assert!(known || argument.starts_with('"'), "{argument}");
+    }
+}
+
+#[test]
 fn introspection_is_off() {
     let answer = Node::start().graphql(
         &[],
