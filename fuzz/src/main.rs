@@ -4,7 +4,8 @@
 //! anything else the GraphQL document in one, up to the end of its first line: what follows is the value of `$value`. Both
 //! are sent twice, without a token and with a good one.
 //!
-//! Every answer must be whole, JSON where it says so, not much larger than its request, and never `INTERNAL`. A panic in any thread ends the process.
+//! Every answer must be whole, JSON where it says so, not much larger than its request, and never `INTERNAL`. A panic in
+//! any thread ends the process.
 
 #![no_main]
 

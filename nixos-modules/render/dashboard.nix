@@ -70,7 +70,7 @@ let
     (panel "Hashes at work" "At the limit for long, log-ins queue." "none" (
       by "{{node}}" "sum by (node) (auth_hashes_in_flight)"
     ))
-    (panel "In line for a hash" "Log-ins that wait, and those that were refused because the wait would have been too long." "none" {
+    (panel "Queue for hashes" "Log-ins that wait, and those that were refused because the wait would have been too long." "none" {
       "refused per second" = "sum(rate(auth_hashes_refused_total[$__rate_interval]))";
       "{{node}} waiting" = "sum by (node) (auth_hashes_waiting)";
     })

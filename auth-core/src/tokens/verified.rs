@@ -2,9 +2,10 @@
 //!
 //! A token is found by the SHA-256 of all its bytes, so one that differs in a bit is another one. Whoever has a token can
 //! write it in a second way, for an ECDSA signature (r, n − s) is as good as (r, s): good for remembering, as that one is
-//! checked anew, but never deny tokens by their bytes. What is kept belongs to
-//! one key ring and goes with it: after a reload every token is checked anew. Whether its session has ended is not kept
-//! here; that is asked each time.
+//! checked anew, but never deny tokens by their bytes.
+//!
+//! What is kept belongs to one key ring and goes with it: after a reload every token is checked anew. Whether its session
+//! has ended is not kept here; that is asked each time.
 
 use std::sync::Arc;
 

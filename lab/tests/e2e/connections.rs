@@ -67,14 +67,11 @@ async fn a_node_gets_no_more_requests_at_once_than_it_has_connections_for() {
             asking.spawn(async move { request.send().await.map(|answer| answer.status()) });
         }
     }
-    eventually(
-        "both nodes are full, and the others stand in line",
-        || async {
-            let full = under_way(&stack, "auth1").await == per_node
-                && under_way(&stack, "auth2").await == per_node;
-            full.then_some(())
-        },
-    )
+    eventually("both nodes are full, and the others queue", || async {
+        let full = under_way(&stack, "auth1").await == per_node
+            && under_way(&stack, "auth2").await == per_node;
+        full.then_some(())
+    })
     .await;
     for node in ["auth1", "auth2"] {
         stack.stack.start_part(node).await.unwrap();
