@@ -28,6 +28,7 @@
           lab
           loadtests
           options-doc
+          sample-service
           zipkin-server
           ;
         default = pkgs.authstack.auth-core;

@@ -36,6 +36,7 @@ writeShellApplication {
   runtimeInputs = [
     authstack.auth-core
     authstack.loadtests
+    authstack.sample-service
     coreutils
     grafana
     haproxy

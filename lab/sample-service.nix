@@ -1,0 +1,12 @@
+# A service to stand behind the gateway, for the tests of machines: a second program of the crate `lab`.
+{ callPackage }:
+callPackage ../nix/workspace-crate.nix { } {
+  crate = "lab";
+  program = "sample-service";
+  members = [ "loadtests" ];
+  tests = [
+    "--bin"
+    "sample-service"
+  ];
+  meta.description = "A service that says what reached it, and misbehaves when it is told to";
+}
