@@ -11,6 +11,7 @@
 #   programs   { NAME = PATH; } of every program that was found
 #   zipkinJar  path of Zipkin's server
 #   tlsProfile the gateway's profile of TLS; null for the default
+#   gateway    settings of the gateway in the place of the lab's own, as nixos-modules/render/haproxy.nix takes them; null for none
 #   scrypt     scrypt's cost for new passwords, { log_n, r, p }; null for auth-core's own default
 #   parts      the names of the parts to run; null for all
 { settings }:
@@ -30,6 +31,8 @@ let
     node-exporter = "${lab.network}.23";
     zipkin = "${lab.network}.24";
     grafana = "${lab.network}.25";
+    sample1 = "${lab.network}.31";
+    sample2 = "${lab.network}.32";
   };
 
   onPostgres = lab.topology == "cluster";
@@ -46,23 +49,104 @@ let
   own = name: "${directory}/parts/${name}";
   http = url: { kind = "http"; inherit url; };
 
+  # A service in two versions behind the gateway: for everybody, for who is logged in, for administrators, and where a log-out is
+  # seen within a second.
+  samples = [ "sample1" "sample2" ];
+  sample = name: version: {
+    inherit name;
+    kind = "sample-service";
+    url = "http://${address.${name}}:8080";
+    listens = [ "${address.${name}}:8080" ];
+    files = { };
+    command = [ programs.sample-service "${address.${name}}:8080" version ];
+    ready = http "http://${address.${name}}:8080/";
+  };
+  labRoutes =
+    let
+      servers = { "sample1:8080" = { weight = 90; }; "sample2:8080" = { weight = 10; }; };
+    in
+    {
+      "/sample" = { inherit servers; };
+      "/members" = { inherit servers; requireToken = true; };
+      "/staff" = { inherit servers; requireToken = true; roles = [ "admin" ]; };
+      "/live" = { inherit servers; requireToken = "live"; };
+    };
+  # What leads nowhere is left out, as with all else that is not run.
+  isRun = server: wanted (builtins.head (builtins.split ":" server));
+  routesTo =
+    routes:
+    builtins.listToAttrs (
+      builtins.filter (route: route.value.servers != { }) (
+        map (prefix: {
+          name = prefix;
+          value = defaults.route // routes.${prefix} // {
+            servers = builtins.listToAttrs (
+              map (server: {
+                name = server;
+                value = routes.${prefix}.servers.${server};
+              }) (builtins.filter isRun (builtins.attrNames routes.${prefix}.servers))
+            );
+          };
+        }) (builtins.attrNames routes)
+      )
+    );
+  changed = if lab.gateway == null then { } else lab.gateway;
+
+  # What brings the keys to the gateway. HAProxy reads them at its start, and at each reload.
+  edge-keys = {
+    name = "edge-keys";
+    kind = "auth-core";
+    url = "file://${own "gateway"}/keys/kids.map";
+    listens = [ ];
+    files = { };
+    command =
+      [ programs.auth-core "keys" "follow" "--to" "${own "gateway"}/keys" ]
+      # No patience in the lab.
+      ++ [ "--slots" (toString defaults.edge.keySlots) "--every" "1" ]
+      ++ map (node: "http://${node.address}/.well-known/jwks.json") runningNodes
+      ++ [ "--" "sh" "-c" "kill -USR2 $(cat ${own "gateway"}/haproxy.pid)" ];
+    ready = { kind = "command"; command = [ "grep" "-q" "ES256" "${own "gateway"}/keys/kids.map" ]; };
+    after = [ "gateway" ];
+  };
+  # Until there are some: any key will do, as none is in the map.
+  noKeys = {
+    "keys/kids.map" = "";
+  }
+  // builtins.listToAttrs (
+    builtins.genList (number: {
+      name = "keys/${toString (number + 1)}.pem";
+      value = builtins.readFile (render + "/haproxy/no-key.pem");
+    }) defaults.edge.keySlots
+  );
+
   gateway = {
     name = "gateway";
     kind = "haproxy";
     url = "https://${address.gateway}:8443";
     pages = { "statistics" = "http://${address.gateway}:${port.gatewayMetrics}/stats"; };
     listens = [ "${address.gateway}:8443" "${address.gateway}:${port.gatewayMetrics}" ];
-    files."haproxy.cfg" = import (render + "/haproxy.nix") (defaults.gateway // {
+    files = noKeys // {
+      "haproxy.cfg" = import (render + "/haproxy.nix") (defaults.gateway // {
       listen = "${address.gateway}:8443";
       statsListen = "${address.gateway}:${port.gatewayMetrics}";
       certificate = "${directory}/keys/gateway.pem";
       hosts = [ address.gateway "localhost" ];
       nodes = runningNodes;
-      extraGlobal = [ "stats socket ${own "gateway"}/admin.sock mode 600 level admin" ];
-    } // (if lab.tlsProfile == null then { } else { inherit (lab) tlsProfile; }));
+      extraGlobal = [ "stats socket ${own "gateway"}/admin.sock mode 600 level admin expose-fd listeners" ];
+      routes = routesTo (changed.routes or labRoutes);
+      addresses = { inherit (address) sample1 sample2; };
+      edge = {
+        issuer = gateway.url;
+        keyDirectory = "${own "gateway"}/keys";
+        askCore = toString (render + "/haproxy/ask-core.lua");
+        askSocket = "${own "gateway"}/ask.sock";
+      };
+    } // removeAttrs changed [ "routes" ] // (if lab.tlsProfile == null then { } else { inherit (lab) tlsProfile; }));
+    };
     # HAProxy takes a node for healthy until its first check has failed: it had better not begin before them.
     after = map (node: node.name) runningNodes;
-    command = [ programs.haproxy "-db" "-f" "${own "gateway"}/haproxy.cfg" ];
+    # With a master, which takes up new keys by SIGUSR2 without dropping a connection, as NixOS' HAProxy does.
+    command = [ programs.haproxy "-W" "-db" "-p" "${own "gateway"}/haproxy.pid" "-f" "${own "gateway"}/haproxy.cfg" ];
     ready = http "https://${address.gateway}:8443/healthz";
   };
 
@@ -251,7 +335,8 @@ let
   parts =
     optionals onPostgres [ postgres ]
     ++ map authNode nodes
-    ++ [ gateway prometheus alertmanager node-exporter zipkin ]
+    ++ [ (sample "sample1" "v1") (sample "sample2" "v2") gateway edge-keys ]
+    ++ [ prometheus alertmanager node-exporter zipkin ]
     # Debian has no package of it: it is there where somebody installed it.
     ++ optionals (programs ? grafana) [ grafana ];
 in

@@ -14,7 +14,10 @@ const DEBIAN_PACKAGES: &str = include_str!("../debian-packages");
 /// The version of Zipkin's server that `./dev` fetches.
 const ZIPKIN_JAR: &str = "zipkin-server-3.5.1-exec.jar";
 
-/// The path of every program of the table that is installed, by its name, and of `auth-core` and (where there is one) `grafana`.
+/// The programs of this workspace that the stack runs.
+const OURS: &[&str] = &["auth-core", "sample-service"];
+
+/// The path of every program of the table that is installed, by its name, of those of this workspace, and (where there is one) of `grafana`.
 ///
 /// # Errors
 /// When one of the `needed` programs is missing: the message names it and the command that installs it.
@@ -29,8 +32,10 @@ pub fn find(needed: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
         // Its own files are found from where it really is.
         found.insert("grafana".to_owned(), path.canonicalize()?);
     }
-    if let Some(path) = built("auth-core") {
-        found.insert("auth-core".to_owned(), path);
+    for program in OURS {
+        if let Some(path) = built(program) {
+            found.insert((*program).to_owned(), path);
+        }
     }
     for program in needed {
         if !found.contains_key(*program) {
@@ -74,8 +79,10 @@ pub fn built(name: &str) -> Option<PathBuf> {
 }
 
 fn missing(program: &str) -> String {
-    if program == "auth-core" {
-        return "auth-core is not built. `cargo build --workspace` builds it, `./dev` does so by itself".into();
+    if OURS.contains(&program) {
+        return format!(
+            "{program} is not built. `cargo build --workspace` builds it, `./dev` does so by itself"
+        );
     }
     let package = debian_packages()
         .find(|(name, _)| *name == program)

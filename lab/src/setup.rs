@@ -28,6 +28,8 @@ pub struct Setup {
     pub network: Network,
     /// The gateway's profile of TLS; `None` for the default.
     pub tls_profile: Option<String>,
+    /// Settings of the gateway in the place of the lab's own (`nixos-modules/render/haproxy.nix` has them); `None` for none.
+    pub gateway: Option<Value>,
     /// The cost of new password hashes; `None` for auth-core's own default.
     pub scrypt: Option<ScryptCost>,
     /// The names of the parts to run; `None` for all.
@@ -59,7 +61,12 @@ impl Setup {
     pub(crate) async fn prepare(self) -> Result<Prepared> {
         let directory = std::path::absolute(&self.directory)?;
         make_private(&directory)?;
-        let programs = programs::find(&["setpriv", "nix-instantiate", "auth-core"])?;
+        let programs = programs::find(&[
+            "setpriv",
+            "nix-instantiate",
+            "auth-core",
+            "sample-service",
+        ])?;
         let keys = directory.join("keys");
         let ca = keys::prepare(&keys, &format!("{}.1", self.network.prefix()))?;
         let data = directory.join("data");
@@ -82,6 +89,7 @@ impl Setup {
                 PathBuf::new()
             },
             tls_profile: self.tls_profile.as_deref(),
+            gateway: self.gateway.as_ref(),
             scrypt: self.scrypt,
             parts: self.parts.as_deref(),
         })

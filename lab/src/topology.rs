@@ -51,6 +51,8 @@ pub struct Settings<'a> {
     pub zipkin_jar: PathBuf,
     /// The gateway's profile of TLS; `None` for the default.
     pub tls_profile: Option<&'a str>,
+    /// Settings of the gateway in the place of the lab's own; `None` for none.
+    pub gateway: Option<&'a Value>,
     /// The cost of new password hashes.
     pub scrypt: Option<ScryptCost>,
     /// The names of the parts to run; `None` for all.

@@ -56,6 +56,7 @@ async fn serve(
         directory: state.to_owned(),
         network: Network::of_the_user()?,
         tls_profile: None,
+        gateway: None,
         scrypt: None,
         parts: None,
     };

@@ -41,6 +41,33 @@
     tlsProfile = "intermediate";
     # Two years, as Mozilla's guidelines have it.
     hstsSeconds = 63072000;
+    # None: the gateway serves auth-core alone.
+    routes = { };
+  };
+
+  # What holds for a route to a service unless it says otherwise.
+  route = {
+    stripPrefix = false;
+    requireToken = false;
+    roles = [ ];
+    answerSeconds = 30;
+    # A WebSocket, or a stream of events, on which nothing is said.
+    idleSeconds = 3600;
+    # 10 MiB.
+    bodyBytes = 10485760;
+  };
+
+  # How the gateway checks access tokens.
+  edge = {
+    # As the core has them.
+    audience = "authstack";
+    leewaySeconds = 30;
+    # Keys that the gateway knows at a time: the one that signs, the next, the last one, and one to spare. Tokens of others it
+    # asks the core about.
+    keySlots = 4;
+    # Tokens whose signature was verified, and for how long.
+    remembered.tokens = 100000;
+    remembered.seconds = 600;
   };
 
   # What a node accepts: all that of three gateways, and of health checks and monitors.

@@ -31,6 +31,12 @@
   hstsSeconds,
   # What one client address may do before it is told to wait: { requests, hashes, failedLogIns }, each { count; seconds; } or null.
   limits,
+  # The users' own services: haproxy/routes.nix has their shape.
+  routes,
+  # { NAME = ADDRESS; } of the hosts that their servers may be named by.
+  addresses ? { },
+  # How tokens are checked, where a route needs them: { issuer; keyDirectory; askCore; askSocket; } as haproxy/edge-auth.nix has them.
+  edge ? { },
 }:
 let
   # Each computes a hash before its outcome is known.
@@ -41,6 +47,9 @@ let
     "deleteAccount"
   ];
   optionals = condition: list: if condition then list else [ ];
+  publicPaths = "/graphql /.well-known/jwks.json";
+  # For rules about what the core answers alone.
+  toCore = if hasRoutes then "!routed " else "";
 
   lines = builtins.concatStringsSep "\n";
   indented = texts: lines (map (text: "  ${text}") texts);
@@ -55,6 +64,14 @@ let
 
   errors = import ./haproxy/errors.nix;
   logging = import ./haproxy/log.nix;
+  routing = import ./haproxy/routes.nix {
+    inherit routes addresses;
+    inherit (edgeAuth) remember;
+  };
+  edgeAuth = import ./haproxy/edge-auth.nix (
+    (import ./defaults.nix).edge // edge // { inherit (routing) withToken live; }
+  );
+  hasRoutes = routes != { };
   limiting = import ./haproxy/limits.nix {
     inherit limits;
     inherit (connections) requestsPerAddress;
@@ -73,7 +90,7 @@ let
 
   # The whole of what the client says is compared, so nothing is left in it on which we and a node might disagree.
   ownHosts = [
-    "acl own_host req.fhdr(host) -m reg -i '^(${builtins.concatStringsSep "|" (map escaped hosts)})(:[0-9]+)?$'"
+    "acl own_host req.fhdr(host) -m reg -i '^(${builtins.concatStringsSep "|" (map escaped (hosts ++ routing.hosts))})(:[0-9]+)?$'"
     "${errors.refuse 421 {
       code = "MISDIRECTED_REQUEST";
       message = "This host is not served here.";
@@ -104,12 +121,15 @@ let
     ]
   );
 in
+if routing.problems != [ ] then
+  throw (lines routing.problems)
+else
 ''
   # Rendered by nixos-modules/render/haproxy.nix: change it there.
   global
     log ${log}
     maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
-  ${indented (import ./haproxy/tls.nix tlsProfile ++ extraGlobal)}
+  ${indented (import ./haproxy/tls.nix tlsProfile ++ edgeAuth.global ++ extraGlobal)}
 
   defaults
     mode http
@@ -131,12 +151,25 @@ in
     # Here rather than in `defaults`, where HAProxy 3.0.0 frees them twice.
   ${indented errors.own}
 
-    # Only a whole request is answered or passed on: an error that comes before its end reaches HTTP/2 clients as a broken stream.
-    option http-buffer-request
-
     # Alive while at least one node can serve.
     monitor-uri /healthz
     monitor fail if { nbsrv(auth-core) eq 0 }
+
+    # Only a whole request is answered or passed on: an error that comes before its end reaches HTTP/2 clients as a broken stream.
+  ${indented (
+    if hasRoutes then
+      [
+        "# On routes only of what says that it is short: streams must go on at once."
+        "acl public_path path ${publicPaths}"
+      ]
+      ++ routing.choose
+      ++ [
+        "acl short req.hdr(content-length) -m int le 8192"
+        "http-request wait-for-body time 10s if !routed or short"
+      ]
+    else
+      [ "option http-buffer-request" ]
+  )}
 
     # Every request gets a trace id here, whatever the client sent: the edge is where a trace begins.
     http-request set-var(txn.trace_id) uuid,regsub(-,,g)
@@ -167,26 +200,29 @@ in
     http-request set-header x-forwarded-for %[src]
     http-request set-header x-forwarded-proto https
 
+  ${indented routing.refuse}
     # Only the public interface passes: a node's metrics and health stay inside.
-    acl public_path path /graphql /.well-known/jwks.json
+    ${if hasRoutes then "# And what has a route." else "acl public_path path ${publicPaths}"}
     ${errors.refuse 404 {
       code = "NOT_FOUND";
       message = "No such path: the API is at /graphql.";
-    }} unless public_path
+    }} unless public_path${if hasRoutes then " or routed" else ""}
+  ${indented edgeAuth.rules}
 
     # What may change something, and what may cost a hash. Nothing that does can do without these words; `\u` might hide them, and
     # so might a body that is not whole in the buffer.
     http-request set-var(txn.body_length) req.body_len
     acl whole_body req.hdr(content-length),sub(txn.body_length) -m int 0
-    http-request set-var(txn.may_change) bool(true) if METH_POST !whole_body
-    http-request set-var(txn.may_change) bool(true) if METH_POST { req.body -m sub mutation '\u' }
-    http-request set-var(txn.may_hash) bool(true) if METH_POST !whole_body
-    http-request set-var(txn.may_hash) bool(true) if METH_POST { req.body -m sub ${builtins.concatStringsSep " " hashingMutations} '\u' }
+    http-request set-var(txn.may_change) bool(true) if ${toCore}METH_POST !whole_body
+    http-request set-var(txn.may_change) bool(true) if ${toCore}METH_POST { req.body -m sub mutation '\u' }
+    http-request set-var(txn.may_hash) bool(true) if ${toCore}METH_POST !whole_body
+    http-request set-var(txn.may_hash) bool(true) if ${toCore}METH_POST { req.body -m sub ${builtins.concatStringsSep " " hashingMutations} '\u' }
   ${indented limiting.countHashes}
     # For the counters alone.
     http-response del-header x-auth-outcome
     http-response del-header x-auth-hashes
 
+  ${indented routing.use}
     default_backend auth-core
 
   backend auth-core
@@ -206,7 +242,7 @@ in
     http-response set-header x-served-by %s
     default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2 maxconn ${toString connections.perNode} pool-max-conn ${toString connections.idlePerNode}
   ${indented (map server nodes)}
-  ${lines (limiting.table ++ connectionTable ++ plain)}
+  ${lines (routing.backends ++ edgeAuth.sections ++ limiting.table ++ connectionTable ++ plain)}
 
   frontend stats
     bind ${statsListen}

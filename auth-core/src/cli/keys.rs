@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Subcommand;
 
+use super::follow::Follow;
 use crate::config::{ConfigError, Tokens};
 use crate::tokens::LEEWAY_SECONDS;
 use crate::tokens::keys::{Change, Key, Kind, PUBLISHED_MAX_AGE, Ring, SETTING};
@@ -37,6 +38,8 @@ pub enum KeysCommand {
         /// The key
         kid: String,
     },
+    /// Keep a gateway's copy of the published keys up to date, until SIGTERM
+    Follow(Follow),
     /// Remove the old keys whose last token has expired, or the one that is named
     Retire {
         /// The key to remove
@@ -128,6 +131,8 @@ pub fn run(command: &KeysCommand, tokens: &Tokens, now: u64) -> Result<String, C
         }
         KeysCommand::List => Ok(list(&change.ring()?, directory, tokens)),
         KeysCommand::Public { kid } => public(&change.ring()?, directory, kid),
+        // It needs no ring: `cli::follow::run`.
+        KeysCommand::Follow(_) => Ok(String::new()),
     }
 }
 

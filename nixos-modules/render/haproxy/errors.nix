@@ -37,15 +37,39 @@ let
     "503" = unavailable "No node can answer at the moment. Try again shortly.";
     "504" = unavailable "The node did not answer in time. ${lost}";
   };
+
+  # A rule that refuses, without its condition.
+  refuse = status: error: "http-request return status ${toString status} ${content error}";
+  # With what a client of bearer tokens is told (RFC 6750, 3).
+  challenge =
+    status: parameters: error:
+    "${refuse status error} hdr www-authenticate 'Bearer realm=\"authstack\"${parameters}'";
+  unauthenticated = message: {
+    code = "UNAUTHENTICATED";
+    inherit message;
+  };
 in
 {
+  inherit refuse;
+
+  unauthenticated = {
+    missing = challenge 401 "" (unauthenticated "A valid access token is needed.");
+    invalid = challenge 401 ", error=\"invalid_token\"" (unauthenticated "A valid access token is needed.");
+    expired = challenge 401 ", error=\"invalid_token\", error_description=\"The access token has expired.\"" {
+      code = "TOKEN_EXPIRED";
+      message = "The access token has expired.";
+    };
+    # Nobody can tell.
+    unknown = "${refuse 503 (unavailable "The access token cannot be checked at the moment. Try again shortly.")} hdr retry-after 1";
+  };
+  forbidden = challenge 403 ", error=\"insufficient_scope\"" {
+    code = "FORBIDDEN";
+    message = "Your role does not allow this.";
+  };
+
   # HAProxy's own errors, for the section `defaults`.
   own = builtins.attrValues (
     builtins.mapAttrs (
       status: error: "http-error status ${status} ${content error}${if status == "503" then " hdr retry-after 1" else ""}"
     ) own
-  );
-
-  # A rule that refuses, without its condition.
-  refuse = status: error: "http-request return status ${toString status} ${content error}";
-}
+  );}

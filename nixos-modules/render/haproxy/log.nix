@@ -25,6 +25,7 @@ in
         ''"client":"%ci"''
         ''"method":"%[var(txn.method),json(utf8s)]"''
         ''"path":"%[var(txn.path),json(utf8s)]"''
+        ''"route":"%[var(txn.route)]"''
         ''"status":%ST''
         ''"node":"%s"''
         ''"milliseconds":%Ta''

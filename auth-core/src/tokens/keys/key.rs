@@ -11,6 +11,8 @@ use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
 };
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::ValueEnum;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
@@ -24,6 +26,12 @@ const MIN_SECRET: usize = 32;
 
 /// Fewest bytes of an RSA modulus: 2048 bits (RFC 7518, 3.3).
 const MIN_MODULUS: usize = 256;
+
+/// What stands before the two coordinates in the SPKI of a key on P-256 (RFC 5480): an uncompressed point.
+const P256_SPKI: &[u8] = &[
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+];
 
 /// No key of ours is longer, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
@@ -94,6 +102,27 @@ impl Key {
         let spki = spki.ok_or("its public half cannot be told")?;
         let unix = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
         Ok(pem::encode_config(&Pem::new("PUBLIC KEY", spki), unix))
+    }
+
+    /// What [`Key::public_pem`] prints, of a key as it was published: only for algorithms that HAProxy can check.
+    pub(crate) fn published_pem(jwk: &Jwk) -> Option<(Algorithm, String)> {
+        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
+        let spki = match &jwk.algorithm {
+            AlgorithmParameters::EllipticCurve(key) => {
+                [P256_SPKI, &bytes(&key.x)?, &bytes(&key.y)?].concat()
+            }
+            AlgorithmParameters::RSA(key) => {
+                let (n, e) = (bytes(&key.n)?, bytes(&key.e)?);
+                let key: PublicKeyX509Der<'_> = rsa::PublicKeyComponents { n, e }.as_der().ok()?;
+                key.as_ref().to_vec()
+            }
+            _ => return None,
+        };
+        let unix = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        let pem = pem::encode_config(&Pem::new("PUBLIC KEY", spki), unix);
+        // As a key of our own ring: on its curve, long enough, with a name that is one.
+        let key = Self::parse(jwk.common.key_id.as_deref()?, pem.as_bytes()).ok()?;
+        Some((key.algorithm, pem))
     }
 
     fn spki(&self, pkcs8: &[u8]) -> Option<Vec<u8>> {

@@ -1,0 +1,200 @@
+# The users' own services behind the gateway: which requests go to which of them.
+#
+# A route is a prefix of paths, on one host or (without a host) on all that have no routes of their own. The longest prefix wins, and
+# ends where a segment of the path ends. Its name in metrics and logs is its prefix with `:` for each `/`, for HAProxy allows none.
+{
+  # { PREFIX = { servers; stripPrefix; requireToken; roles; answerSeconds; idleSeconds; bodyBytes; }; }, as the options have it.
+  routes,
+  # { NAME = ADDRESS; } of the hosts that servers may be named by.
+  addresses,
+  # Lines for the backend of a route that needs a token.
+  remember,
+}:
+let
+  inherit (builtins) attrNames concatLists concatStringsSep elem filter hasAttr head map match stringLength tail;
+  optionals = condition: list: if condition then list else [ ];
+  errors = import ./errors.nix;
+
+  # Nothing else gets into HAProxy's text.
+  segment = "[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*";
+  hostName = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?";
+  isPrefix = prefix: match "(${hostName})?(/|(/${segment})+)" prefix != null;
+  ofTheCore = [
+    "/graphql"
+    "/.well-known/jwks.json"
+    "/healthz"
+  ];
+  isIp = host: match "[0-9]{1,3}(\\.[0-9]{1,3}){3}|\\[[0-9a-fA-F:.]+]" host != null;
+  parseServer = match "([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+]):([0-9]{1,5})";
+
+  problemsOf =
+    prefix: route:
+    let
+      option = ''services.authstack.gateway.routes."${prefix}"'';
+      ofServer =
+        server:
+        let
+          parts = parseServer server;
+        in
+        if parts == null then
+          "${option}.servers: \"${server}\" is not ADDRESS:PORT or HOST:PORT, such as \"10.0.0.7:8080\" or \"[fd00::7]:8080\"."
+        else if !(isIp (head parts) || hasAttr (head parts) addresses) then
+          "${option}.servers: ${head parts} is neither an IP address nor a host of services.authstack.nodes; those are ${toString (attrNames addresses)}."
+        else
+          null;
+    in
+    filter (problem: problem != null) (
+      [
+        (
+          if !isPrefix prefix then
+            "${option}: a route is a path such as \"/orders\", or a host and a path such as \"shop.example.org/orders\", of letters, digits, `.`, `_` and `-`, without a `/` at the end."
+          else
+            null
+        )
+        (if elem prefix ofTheCore then "${option}: this path is auth-core's own." else null)
+        (if route.servers == { } then "${option}.servers is empty: name at least one." else null)
+        (
+          if route.roles != [ ] && route.requireToken == false then
+            "${option}.roles: who has which role is told by a token. Set requireToken = true, or \"live\"."
+          else
+            null
+        )
+      ]
+      ++ map (role: if match "[A-Za-z0-9_-]+" role == null then "${option}.roles: \"${role}\" is no name of a role." else null) route.roles
+      ++ map ofServer (attrNames route.servers)
+    );
+  problems = concatLists (builtins.attrValues (builtins.mapAttrs problemsOf routes));
+
+  nameOf = builtins.replaceStrings [ "/" ] [ ":" ];
+  known = map (
+    prefix:
+    let
+      parts = match "([^/]*)(/.*)" prefix;
+    in
+    routes.${prefix}
+    // {
+      name = nameOf prefix;
+      host = head parts;
+      path = head (tail parts);
+    }
+  ) (attrNames routes);
+  longestFirst = builtins.sort (a: b: stringLength a.path > stringLength b.path) known;
+  hosts = attrNames (
+    builtins.listToAttrs (
+      map (route: {
+        name = route.host;
+        value = null;
+      }) (filter (route: route.host != "") known)
+    )
+  );
+
+  choose =
+    route:
+    [ "acl at${route.name} path ${route.path}" ]
+    ++ optionals (route.path != "/") [ "acl at${route.name} path -m beg ${route.path}/" ]
+    ++ optionals (route.path == "/") [ "acl at${route.name} path -m beg /" ]
+    ++ [
+      "http-request set-var(txn.route) str(${route.name}) if at${route.name} ${
+        if route.host != "" then
+          "{ var(txn.host) -m str ${route.host} } "
+        else if hosts != [ ] then
+          "!host_with_routes "
+        else
+          ""
+      }!public_path !{ var(txn.route) -m found }"
+    ];
+
+  # What a service would take for another path than the gateway does: encoded characters that need no encoding (RFC 3986, 6.2.2.2),
+  # encoded or doubled separators, `.` and `..`, and what no path has.
+  ambiguous = [
+    "acl ambiguous_path path -m reg -i %([46][1-9a-f]|[57][0-9a]|3[0-9b]|2[def]|5[cf]|7[ef]|[01][0-9a-f])"
+    "acl ambiguous_path path -m reg %([^0-9A-Fa-f]|.[^0-9A-Fa-f]|.?$)"
+    "acl ambiguous_path path -m reg //|/\\.\\.?(/|$)"
+    "acl ambiguous_path path -m sub \\\\ ;"
+    "acl ambiguous_path url -m sub '#'"
+    "${errors.refuse 400 {
+      code = "BAD_REQUEST";
+      message = "This path can be read in several ways: write it without needless encoding, empty segments, `.`, `..` and `;`.";
+    }} if ambiguous_path !public_path"
+  ];
+  # Who asks is told to services by the gateway alone. Some services take `_` and `-` for the same.
+  identity = [
+    "# Of an absolute URI (RFC 9112, 3.2.2) the service gets what the gateway looked at."
+    "http-request set-uri %[pathq] if routed"
+    "http-request del-header ^x[^a-z0-9]auth[^a-z0-9] -m reg"
+  ];
+
+  server =
+    address:
+    let
+      parts = parseServer address;
+      host = head parts;
+      port = head (tail parts);
+      ip = addresses.${host} or host;
+      bracketed = if match ".*:.*" ip != null && match "\\[.*" ip == null then "[${ip}]" else ip;
+    in
+    weight:
+    "server ${builtins.replaceStrings [ "[" "]" ] [ "" "" ] address} ${bracketed}:${port} weight ${toString weight}";
+
+  backend = route: [
+    ""
+    "backend ${route.name}"
+    "  balance roundrobin"
+    "  timeout server ${toString route.answerSeconds}s"
+    "  # Of WebSockets, and of streams of events, which clients ask for by this type."
+    "  timeout tunnel ${toString route.idleSeconds}s"
+    "  http-request set-timeout server ${toString route.idleSeconds}s if { req.hdr(accept) -m sub text/event-stream }"
+  ]
+  ++ map (line: "  ${line}") (
+    optionals (route.bodyBytes != null) [
+      "${errors.refuse 413 {
+        code = "PAYLOAD_TOO_LARGE";
+        message = "The body is longer than ${toString route.bodyBytes} bytes.";
+      }} if { req.hdr(content-length) -m int gt ${toString route.bodyBytes} }"
+      # A stream says nothing of its length. Its first byte tells it from a request without a body; a WebSocket has none to wait for.
+      "acl sized req.hdr(content-length) -m found"
+      "http-request wait-for-body time 10s at-least 1 if !sized !{ req.hdr(upgrade) -m found }"
+      "${errors.refuse 411 {
+        code = "LENGTH_REQUIRED";
+        message = "Say by Content-Length how long the body is: there is a limit.";
+      }} if !sized { req.body_size gt 0 } or { req.hdr(transfer-encoding) -m found }"
+    ]
+    ++ optionals (route.requireToken != false) remember
+    ++ optionals (route.roles != [ ]) [
+      "${errors.forbidden} unless { var(txn.role) -m str ${concatStringsSep " " route.roles} }"
+    ]
+    ++ optionals (route.stripPrefix && route.path != "/") [
+      "http-request set-path /%[path,bytes(${toString (stringLength route.path + 1)})]"
+    ]
+    ++ [
+      "http-response set-header x-served-by %s"
+      "option redispatch 1"
+      "retries 3"
+      "default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2"
+    ]
+    ++ builtins.attrValues (builtins.mapAttrs (address: { weight ? 100 }: server address weight) route.servers)
+  );
+in
+{
+  # What is wrong with the settings, in words.
+  inherit problems;
+  # The hosts that routes name.
+  inherit hosts;
+  # The names of those that need a token, and of those whose token the core must confirm each time.
+  withToken = map (route: route.name) (filter (route: route.requireToken != false) known);
+  live = map (route: route.name) (filter (route: route.requireToken == "live") known);
+
+  # For the beginning of the frontend.
+  choose = optionals (known != [ ]) (
+    optionals (hosts != [ ]) [
+      "http-request set-var(txn.host) req.fhdr(host),field(1,:),lower"
+      "acl host_with_routes var(txn.host) -m str ${concatStringsSep " " hosts}"
+    ]
+    ++ concatLists (map choose longestFirst)
+    ++ [ "acl routed var(txn.route) -m found" ]
+  );
+  # For where errors are answered.
+  refuse = optionals (known != [ ]) (ambiguous ++ identity);
+  use = optionals (known != [ ]) [ "use_backend %[var(txn.route)] if routed" ];
+  backends = concatLists (map backend known);
+}
