@@ -55,6 +55,39 @@
     idleSeconds = 3600;
     # 10 MiB.
     bodyBytes = 10485760;
+    maintenance = false;
+    # Client addresses that it is for, and not for; none for all, and for none.
+    allow = [ ];
+    deny = [ ];
+    # What one client may ask for.
+    limits = {
+      by = "address";
+      windows = [
+        {
+          count = 100;
+          seconds = 60;
+        }
+        {
+          count = 1000;
+          seconds = 3600;
+        }
+      ];
+    };
+    cors = null;
+    balance = "roundrobin";
+    sticky = false;
+    serverHeader = null;
+    health = {
+      by = "tcp";
+      path = "/";
+      host = "localhost";
+    };
+    slowStartSeconds = 10;
+    # Off: whoever knows a request that makes a server fail could take it from all others.
+    circuitBreaker = null;
+    requestsPerServer = null;
+    compress = false;
+    cacheSeconds = 0;
   };
 
   # How the gateway checks access tokens.

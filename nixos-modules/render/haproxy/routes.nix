@@ -59,6 +59,24 @@ let
           else
             null
         )
+        (
+          if route.limits.by == "subject" && route.requireToken == false then
+            "${option}.limits.by: whose request it is is told by a token. Set requireToken = true, or limits.by = \"address\"."
+          else
+            null
+        )
+        (
+          if builtins.length route.limits.windows > 2 then
+            "${option}.limits.windows: HAProxy counts in two windows at most, such as a minute and an hour."
+          else
+            null
+        )
+        (
+          if route.cacheSeconds > 0 && (route.requireToken != false || route.sticky) then
+            "${option}.cacheSeconds: an answer is kept for everybody, so neither a token nor a cookie may be needed for it."
+          else
+            null
+        )
       ]
       ++ map (role: if match "[A-Za-z0-9_-]+" role == null then "${option}.roles: \"${role}\" is no name of a role." else null) route.roles
       ++ map ofServer (attrNames route.servers)
@@ -136,17 +154,33 @@ let
     weight:
     "server ${builtins.replaceStrings [ "[" "]" ] [ "" "" ] address} ${bracketed}:${port} weight ${toString weight}";
 
-  backend = route: [
+  # What the rules of each concern need: lines for the frontend, for the route's backend, and sections of their own.
+  cors = import ./cors.nix;
+  windows = import ./windows.nix;
+  cache = import ./cache.nix;
+  balance = import ./balance.nix;
+
+  backend = route: if route.maintenance then maintained route else serving route;
+  maintained = route: [
     ""
     "backend ${route.name}"
-    "  balance roundrobin"
+    "  ${errors.refuse 503 {
+      code = "MAINTENANCE";
+      message = "This service is being maintained. Try again later.";
+    }} hdr retry-after 60"
+  ];
+  serving = route: [
+    ""
+    "backend ${route.name}"
     "  timeout server ${toString route.answerSeconds}s"
     "  # Of WebSockets, and of streams of events, which clients ask for by this type."
     "  timeout tunnel ${toString route.idleSeconds}s"
     "  http-request set-timeout server ${toString route.idleSeconds}s if { req.hdr(accept) -m sub text/event-stream }"
   ]
   ++ map (line: "  ${line}") (
-    optionals (route.bodyBytes != null) [
+    import ./addresses.nix route
+    ++ (windows route).settings
+    ++ optionals (route.bodyBytes != null) [
       "${errors.refuse 413 {
         code = "PAYLOAD_TOO_LARGE";
         message = "The body is longer than ${toString route.bodyBytes} bytes.";
@@ -163,17 +197,30 @@ let
     ++ optionals (route.roles != [ ]) [
       "${errors.forbidden} unless { var(txn.role) -m str ${concatStringsSep " " route.roles} }"
     ]
+    ++ (cache route).settings
+    ++ cors.settings route
+    ++ optionals route.compress [
+      "compression algo gzip"
+      "compression type text/html text/css text/plain text/csv text/javascript application/javascript application/json application/graphql-response+json image/svg+xml"
+    ]
     ++ optionals (route.stripPrefix && route.path != "/") [
       "http-request set-path /%[path,bytes(${toString (stringLength route.path + 1)})]"
     ]
     ++ [
       "http-response set-header x-served-by %s"
+      "# What may have been executed is repeated where that is harmless (RFC 9110, 9.2.1)."
       "option redispatch 1"
       "retries 3"
-      "default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2"
+      "retry-on conn-failure empty-response response-timeout"
+      "http-request disable-l7-retry unless METH_GET or { method OPTIONS }"
     ]
-    ++ builtins.attrValues (builtins.mapAttrs (address: { weight ? 100 }: server address weight) route.servers)
-  );
+    ++ (balance route).settings
+    ++ builtins.attrValues (
+      builtins.mapAttrs (address: { weight ? 100 }: server address weight + (balance route).ofServer address) route.servers
+    )
+  )
+  ++ (windows route).sections
+  ++ (cache route).sections;
 in
 {
   # What is wrong with the settings, in words.
@@ -194,7 +241,7 @@ in
     ++ [ "acl routed var(txn.route) -m found" ]
   );
   # For where errors are answered.
-  refuse = optionals (known != [ ]) (ambiguous ++ identity);
+  refuse = optionals (known != [ ]) (ambiguous ++ identity ++ cors.preflights known);
   use = optionals (known != [ ]) [ "use_backend %[var(txn.route)] if routed" ];
   backends = concatLists (map backend known);
 }
