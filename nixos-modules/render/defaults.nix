@@ -41,6 +41,8 @@
     tlsProfile = "intermediate";
     # Two years, as Mozilla's guidelines have it.
     hstsSeconds = 63072000;
+    # Pages of other origins may not call the API.
+    cors = null;
     # None: the gateway serves auth-core alone.
     routes = { };
   };

@@ -31,6 +31,8 @@
   hstsSeconds,
   # What one client address may do before it is told to wait: { requests, hashes, failedLogIns }, each { count; seconds; } or null.
   limits,
+  # Pages of which origins may call the API: { origins; methods; headers; exposeHeaders; credentials; maxAgeSeconds; }, or null for none.
+  cors,
   # The users' own services: haproxy/routes.nix has their shape.
   routes,
   # { NAME = ADDRESS; } of the hosts that their servers may be named by.
@@ -156,13 +158,11 @@ else
     monitor fail if { nbsrv(auth-core) eq 0 }
 
     # Only a whole request is answered or passed on: an error that comes before its end reaches HTTP/2 clients as a broken stream.
+    # On routes that is so for what says that it is short alone: streams must go on at once.
+    acl public_path path ${publicPaths}
   ${indented (
     if hasRoutes then
-      [
-        "# On routes only of what says that it is short: streams must go on at once."
-        "acl public_path path ${publicPaths}"
-      ]
-      ++ routing.choose
+      routing.choose
       ++ [
         "acl short req.hdr(content-length) -m int le 8192"
         "http-request wait-for-body time 10s if !routed or short"
@@ -178,11 +178,9 @@ else
     http-request del-header x-b3- -m beg
     http-request del-header tracestate
     http-request set-header traceparent "00-%[var(txn.trace_id)]-%[var(txn.span_id)]-01"
-    http-after-response set-header x-trace-id %[var(txn.trace_id)] if { var(txn.trace_id) -m found }
+    http-request set-header x-request-id %[var(txn.trace_id)]
   ${indented (
-    optionals (hstsSeconds > 0) [
-      "http-after-response set-header strict-transport-security max-age=${toString hstsSeconds}"
-    ]
+    import ./haproxy/headers.nix { inherit hstsSeconds hasRoutes; }
     ++ logging.keep
     ++ limiting.countRequests
     ++ ownHosts
@@ -191,7 +189,12 @@ else
       "${errors.refuse 431 {
         code = "BAD_REQUEST";
         message = "The headers are too many.";
-      }} if { req.fhdr_cnt gt 64 }"
+      }} if { req.fhdr_cnt gt 64 } or { req.hdrs,length gt 12288 }"
+      # Both fit into HAProxy's buffer: what does not is no request to it.
+      "${errors.refuse 414 {
+        code = "BAD_REQUEST";
+        message = "The URL is longer than 2048 bytes: send a long query by POST.";
+      }} if { url,length gt 2048 }"
     ]
   )}
 
@@ -200,9 +203,19 @@ else
     http-request set-header x-forwarded-for %[src]
     http-request set-header x-forwarded-proto https
 
-  ${indented routing.refuse}
-    # Only the public interface passes: a node's metrics and health stay inside.
-    ${if hasRoutes then "# And what has a route." else "acl public_path path ${publicPaths}"}
+  ${indented (
+    routing.refuse
+    ++ (import ./haproxy/cors.nix).preflights (
+      [
+        {
+          here = "${toCore}public_path";
+          inherit cors;
+        }
+      ]
+      ++ routing.cors
+    )
+  )}
+    # Only the public interface passes, and what has a route: a node's metrics and health stay inside.
     ${errors.refuse 404 {
       code = "NOT_FOUND";
       message = "No such path: the API is at /graphql.";

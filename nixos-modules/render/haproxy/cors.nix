@@ -7,10 +7,7 @@ let
   list = concatStringsSep ", ";
 
   preflightsTo =
-    { name, cors, ... }:
-    let
-      here = "{ var(txn.route) -m str ${name} }";
-    in
+    { here, cors }:
     [
       "http-request set-var(txn.cors) bool(true) if ${here}"
       "http-request set-var(txn.cors_origin) req.fhdr(origin) if ${here} { req.fhdr_cnt(origin) eq 1 } { req.fhdr(origin) -m str ${concatStringsSep " " cors.origins} }"
@@ -32,11 +29,11 @@ let
     ];
 in
 {
-  # For the frontend, before tokens are asked for: a preflight has none.
+  # For the frontend, before tokens are asked for: a preflight has none. Of [ { here; cors; } ], each with the condition for its requests.
   preflights =
-    routes:
+    places:
     let
-      open = filter (route: route.cors != null) routes;
+      open = filter (place: place.cors != null) places;
       allowed = "{ var(txn.cors_origin) -m found }";
     in
     optionals (open != [ ]) (

@@ -241,7 +241,12 @@ in
     ++ [ "acl routed var(txn.route) -m found" ]
   );
   # For where errors are answered.
-  refuse = optionals (known != [ ]) (ambiguous ++ identity ++ cors.preflights known);
+  refuse = optionals (known != [ ]) (ambiguous ++ identity);
+  # Where browsers of other origins may call.
+  cors = map (route: {
+    here = "{ var(txn.route) -m str ${route.name} }";
+    inherit (route) cors;
+  }) known;
   use = optionals (known != [ ]) [ "use_backend %[var(txn.route)] if routed" ];
   backends = concatLists (map backend known);
 }
