@@ -193,8 +193,8 @@ else
       # Both fit into HAProxy's buffer: what does not is no request to it.
       "${errors.refuse 414 {
         code = "BAD_REQUEST";
-        message = "The URL is longer than 2048 bytes: send a long query by POST.";
-      }} if { url,length gt 2048 }"
+        message = "The URL is longer than 8192 bytes: send a long query by POST.";
+      }} if { url,length gt 8192 }"
     ]
   )}
 
