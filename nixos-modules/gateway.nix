@@ -61,7 +61,34 @@ let
       inherit (node) weight;
       address = fleet.endpoint node.address stack.ports.core;
     }) cores;
+    # A route that is wrong is told of below.
+    routes = lib.optionalAttrs (routeProblems == [ ]) cfg.routes;
+    inherit addresses;
+    edge = {
+      issuer = "https://${stack.domain}";
+      keyDirectory = edgeKeys;
+      askCore = "${./render/haproxy/ask-core.lua}";
+      askSocket = "/run/haproxy/ask-core.sock";
+    };
   };
+
+  # This module may be imported alone.
+  auth-core = stack.auth-core.package or (pkgs.callPackage ../auth-core/package.nix { });
+  addresses = lib.mapAttrs (_: node: node.address) stack.nodes;
+  routeProblems = (import ./render/haproxy/routes.nix { inherit (cfg) routes; inherit addresses; }).problems;
+  needsToken = lib.any (route: route.requireToken != false) (lib.attrValues cfg.routes);
+  # What authstack-edge-keys.service keeps up to date. HAProxy needs files to start, so until then any key is there, and none in use.
+  edgeKeys = "/run/authstack-edge-keys";
+  keyFiles = map (slot: "${toString slot}.pem") (lib.range 1 edge.keySlots);
+  makeEdgeKeys = pkgs.writeShellScript "make-edge-keys" ''
+    set -e
+    export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
+    mkdir -p "$1"
+    for file in ${toString keyFiles}; do
+      [ -e "$1/$file" ] || install --mode=0644 ${./render/haproxy/no-key.pem} "$1/$file"
+    done
+    [ -e "$1/kids.map" ] || install --mode=0644 /dev/null "$1/kids.map"
+  '';
 
   # The very file that HAProxy will read, with a certificate of the moment in the place of the server's.
   checkedConfig =
@@ -75,12 +102,14 @@ let
       ''
         openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=check -keyout key.pem -out gateway.pem 2>/dev/null
         cat key.pem >> gateway.pem
-        sed "s|${loadedCertificate}|$PWD/gateway.pem|" ${config.environment.etc."haproxy.cfg".source} > haproxy.cfg
+        ${makeEdgeKeys} keys
+        sed "s|${loadedCertificate}|$PWD/gateway.pem|; s|${edgeKeys}/|$PWD/keys/|" ${config.environment.etc."haproxy.cfg".source} > haproxy.cfg
         haproxy -c -f haproxy.cfg
         touch $out
       '';
 
   defaults = (import ./render/defaults.nix).gateway;
+  inherit (import ./render/defaults.nix) edge route;
 
   limit =
     what: default:
@@ -167,6 +196,86 @@ in
       '';
     };
 
+    routes = mkOption {
+      default = { };
+      example = {
+        "/orders" = {
+          servers."orders1:9000" = { };
+          servers."10.0.0.7:9000".weight = 50;
+          requireToken = true;
+        };
+        "shop.example.org/admin" = {
+          servers."10.0.0.8:9000" = { };
+          requireToken = "live";
+          roles = [ "admin" ];
+        };
+      };
+      description = ''
+        Services of your own behind the gateway, each by the prefix of its paths: `/orders` is for `/orders` and all below it, and not
+        for `/ordersX`. The longest prefix wins. With a host before the path, as in the example, a route is for that host
+        alone, and a host that has routes of its own has those alone; the certificate must be for that host, too, which is up to you
+        ({option}`tls.file`, or `security.acme.certs.DOMAIN.extraDomainNames`). `/graphql` and `/.well-known/jwks.json` stay auth-core's on each host.
+        The page on the gateway tells what reaches a service.
+      '';
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            servers = mkOption {
+              example = {
+                "orders1:9000" = { };
+                "10.0.0.7:9000".weight = 50;
+              };
+              description = "Where the service is: `HOST:PORT`, with a host of {option}`services.authstack.nodes` or an IP address (`[fd00::7]:9000`).";
+              type = types.attrsOf (
+                types.submodule {
+                  options.weight = mkOption {
+                    type = types.ints.between 0 256;
+                    default = 100;
+                    description = "Share of the requests, in proportion to the weights of the other servers; 0 for none.";
+                  };
+                }
+              );
+            };
+            stripPrefix = mkOption {
+              type = types.bool;
+              default = route.stripPrefix;
+              description = "Whether the service gets the path without the route's prefix: `/7` for `/orders/7`.";
+            };
+            requireToken = mkOption {
+              type = types.either types.bool (types.enum [ "live" ]);
+              default = route.requireToken;
+              description = ''
+                Whether only requests with a good access token pass. The gateway checks it by itself, so a log-out counts when the
+                token has expired. With `"live"` it asks a core, too, and a log-out, a disabled account or another role counts within
+                a second.
+              '';
+            };
+            roles = mkOption {
+              type = types.listOf types.str;
+              default = route.roles;
+              example = [ "admin" ];
+              description = "The roles of those who may pass; none for all who have a token.";
+            };
+            answerSeconds = mkOption {
+              type = types.ints.between 1 3600;
+              default = route.answerSeconds;
+              description = "Timeout for the service's answer, and for each further part of it, in seconds.";
+            };
+            idleSeconds = mkOption {
+              type = types.ints.between 1 86400;
+              default = route.idleSeconds;
+              description = "Timeout of a WebSocket, or of a stream of server-sent events (`Accept: text/event-stream`), on which nothing is sent, in seconds.";
+            };
+            bodyBytes = mkOption {
+              type = types.nullOr types.ints.unsigned;
+              default = route.bodyBytes;
+              description = "The longest body of a request, in bytes; `null` for no limit. With a limit, a body must say by `Content-Length` how long it is.";
+            };
+          };
+        }
+      );
+    };
+
     hstsSeconds = mkOption {
       type = types.ints.unsigned;
       default = defaults.hstsSeconds;
@@ -199,7 +308,11 @@ in
           services.authstack.gateway has nobody to send requests to: give at least one of services.authstack.nodes the role "core".
         '';
       }
-    ];
+    ]
+    ++ map (message: {
+      assertion = false;
+      inherit message;
+    }) routeProblems;
 
     services.haproxy = {
       enable = true;
@@ -215,9 +328,58 @@ in
       reloadIfChanged = true;
       restartTriggers = [ checkedConfig ];
       serviceConfig = {
-        ExecStartPre = lib.mkBefore [ "+${loadCertificate}" ];
+        ExecStartPre = lib.mkBefore (
+          [ "+${loadCertificate}" ] ++ lib.optional needsToken "+${makeEdgeKeys} ${edgeKeys}"
+        );
         ExecReload = lib.mkForce [ "+${reload}" ];
       };
+    };
+
+    # The public halves of the keys that sign tokens come from the cores; HAProxy takes them up by a reload.
+    systemd.services.authstack-edge-keys = lib.mkIf needsToken {
+      description = "Keep the gateway's copy of the keys that verify tokens";
+      wantedBy = [ "multi-user.target" ];
+      wants = [ "network-online.target" ];
+      after = [
+        "network-online.target"
+        "haproxy.service"
+      ];
+      serviceConfig = import ./hardening.nix // {
+        ExecStart = lib.escapeShellArgs (
+          [
+            (lib.getExe' auth-core "auth-core")
+            "keys"
+            "follow"
+            "--to"
+            edgeKeys
+            "--slots"
+            edge.keySlots
+            "--every"
+            edge.lookSeconds
+          ]
+          ++ map (address: "http://${fleet.endpoint address stack.ports.core}/.well-known/jwks.json") (fleet.addresses cores)
+        );
+        Restart = "always";
+        RestartSec = 1;
+        DynamicUser = true;
+        # HAProxy reads them, and they outlive a restart.
+        RuntimeDirectory = "authstack-edge-keys";
+        RuntimeDirectoryMode = "0755";
+        RuntimeDirectoryPreserve = true;
+        UMask = "0022";
+        IPAddressDeny = "any";
+        IPAddressAllow = fleet.addresses cores;
+      };
+    };
+    # Another unit, as it takes root's rights.
+    systemd.paths.authstack-edge-keys-changed = lib.mkIf needsToken {
+      wantedBy = [ "multi-user.target" ];
+      pathConfig.PathChanged = "${edgeKeys}/kids.map";
+    };
+    systemd.services.authstack-edge-keys-changed = lib.mkIf needsToken {
+      description = "Let the gateway take up the keys that verify tokens";
+      serviceConfig.Type = "oneshot";
+      serviceConfig.ExecStart = "${config.systemd.package}/bin/systemctl try-reload-or-restart haproxy.service";
     };
 
     security.acme.certs = lib.mkIf (cfg.tls.source == "acme") {

@@ -8,6 +8,7 @@ let
     acme = ./acme.nix;
     durability = ./durability.nix;
     failover = ./failover.nix;
+    gateway = ./gateway.nix;
     hardening = ./hardening.nix;
     keys = ./keys.nix;
     late-address = ./late-address.nix;

@@ -61,12 +61,8 @@ impl Setup {
     pub(crate) async fn prepare(self) -> Result<Prepared> {
         let directory = std::path::absolute(&self.directory)?;
         make_private(&directory)?;
-        let programs = programs::find(&[
-            "setpriv",
-            "nix-instantiate",
-            "auth-core",
-            "sample-service",
-        ])?;
+        let programs =
+            programs::find(&["setpriv", "nix-instantiate", "auth-core", "sample-service"])?;
         let keys = directory.join("keys");
         let ca = keys::prepare(&keys, &format!("{}.1", self.network.prefix()))?;
         let data = directory.join("data");

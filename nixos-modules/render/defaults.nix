@@ -100,6 +100,8 @@
     # Keys that the gateway knows at a time: the one that signs, the next, the last one, and one to spare. Tokens of others it
     # asks the core about.
     keySlots = 4;
+    # Between two looks at what the cores publish: long before `auth-core keys rotate` signs with a new key.
+    lookSeconds = 10;
     # Tokens whose signature was verified, and for how long.
     remembered.tokens = 100000;
     remembered.seconds = 600;

@@ -70,9 +70,16 @@ let
     inherit routes addresses;
     inherit (edgeAuth) remember;
   };
-  edgeAuth = import ./haproxy/edge-auth.nix (
-    (import ./defaults.nix).edge // edge // { inherit (routing) withToken live; }
-  );
+  edgeAuth =
+    if routing.withToken == [ ] then
+      {
+        global = [ ];
+        rules = [ ];
+        remember = [ ];
+        sections = [ ];
+      }
+    else
+      import ./haproxy/edge-auth.nix ((import ./defaults.nix).edge // edge // { inherit (routing) withToken live; });
   hasRoutes = routes != { };
   limiting = import ./haproxy/limits.nix {
     inherit limits;

@@ -31,6 +31,27 @@ let
           database.passwordFile = "/run/secrets/database";
         };
         gateway.listenAddresses = [ "127.77.0.1" ];
+        gateway.routes =
+          let
+            servers."127.77.0.31:8080".weight = 90;
+            servers."127.77.0.32:8080".weight = 10;
+          in
+          {
+            "/sample" = { inherit servers; };
+            "/members" = {
+              inherit servers;
+              requireToken = true;
+            };
+            "/staff" = {
+              inherit servers;
+              requireToken = true;
+              roles = [ "admin" ];
+            };
+            "/live" = {
+              inherit servers;
+              requireToken = "live";
+            };
+          };
         gateway.tls.source = "internal-ca";
       };
     };
@@ -58,7 +79,8 @@ let
       inherit (datasources) apiVersion;
       datasources = map (lib.intersectAttrs ourDatasource) datasources.datasources;
     };
-    "haproxy.cfg" = (on "gateway").services.haproxy.config;
+    # Where files are is no matter.
+    "haproxy.cfg" = lib.replaceStrings [ "${../render/haproxy/ask-core.lua}" "/run/authstack-edge-keys" ] [ "/ask-core.lua" "/keys" ] (on "gateway").services.haproxy.config;
     "prometheus.json" = pretty (withoutNull {
       global = prometheus.globalConfig;
       alerting.alertmanagers = prometheus.alertmanagers;

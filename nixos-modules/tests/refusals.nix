@@ -22,6 +22,9 @@ let
     ];
   };
 
+  toOrders.servers."10.0.0.7:9000" = { };
+  route = prefix: settings: also { gateway.routes.${prefix} = settings; };
+
   # { WHAT = { config; says; }; }: exactly one complaint, with this in it. `null` for none.
   cases = {
     "a fleet of one" = {
@@ -96,6 +99,61 @@ let
     "a gateway to nowhere" = {
       config = also { nodes.auth1.roles = lib.mkForce [ "gateway" ]; };
       says = "has nobody to send requests to";
+    };
+    "a route to a host of the fleet and to an address" = {
+      config = route "shop.example.org/orders/v2.1" {
+        servers."auth1:9000" = { };
+        servers."[fd00::7]:9000".weight = 5;
+        requireToken = "live";
+        roles = [ "admin" ];
+      };
+      says = null;
+    };
+    "a route that is no path" = {
+      config = route "orders" toOrders;
+      says = ''gateway.routes."orders": a route is a path such as "/orders"'';
+    };
+    "a route that ends with a slash" = {
+      config = route "/orders/" toOrders;
+      says = "without a `/` at the end";
+    };
+    "a route with text for HAProxy" = {
+      config = route "/orders\n  http-request deny" toOrders;
+      says = "of letters, digits";
+    };
+    "a route over segments that are none" = {
+      config = route "/orders/../graphql" toOrders;
+      says = "of letters, digits";
+    };
+    "a route in the core's place" = {
+      config = route "/graphql" toOrders;
+      says = "this path is auth-core's own";
+    };
+    "a route to nowhere" = {
+      config = route "/orders" { servers = { }; };
+      says = ''routes."/orders".servers is empty'';
+    };
+    "a route to a host that nobody knows" = {
+      config = route "/orders" { servers."orders1:9000" = { }; };
+      says = "orders1 is neither an IP address nor a host of services.authstack.nodes; those are auth1";
+    };
+    "a route to a server without a port" = {
+      config = route "/orders" { servers."auth1" = { }; };
+      says = ''"auth1" is not ADDRESS:PORT'';
+    };
+    "a route with roles that nobody can have" = {
+      config = route "/orders" (toOrders // { roles = [ "admin" ]; });
+      says = "Set requireToken = true";
+    };
+    "a role with text for HAProxy" = {
+      config = route "/orders" (
+        toOrders
+        // {
+          requireToken = true;
+          roles = [ "admin }" ];
+        }
+      );
+      says = ''"admin }" is no name of a role'';
     };
   };
 

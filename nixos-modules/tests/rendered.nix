@@ -31,6 +31,18 @@ let
         };
       };
       gateway.openFirewall = true;
+      gateway.routes = {
+        "/orders".servers."database:9000" = { };
+        "/orders".requireToken = true;
+        "shop.example.org/" = {
+          servers."watch:9000".weight = 50;
+          servers."[fd00::7]:9000" = { };
+          requireToken = "live";
+          roles = [ "admin" ];
+          stripPrefix = true;
+          bodyBytes = null;
+        };
+      };
       gateway.tls.source = "file";
       gateway.tls.file = "/run/secrets/gateway.pem";
     };
@@ -69,7 +81,9 @@ let
       "${name}.json" = plain (pretty (ours config));
     }
     // lib.optionalAttrs config.services.authstack.gateway.enable {
-      "${name}-haproxy.cfg" = plain config.services.haproxy.config;
+      "${name}-haproxy.cfg" = plain (
+        lib.replaceStrings [ "${../render/haproxy/ask-core.lua}" ] [ "/ask-core.lua" ] config.services.haproxy.config
+      );
     }
   ) {
     only = evaluate {

@@ -244,7 +244,10 @@ mod tests {
             r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
             r#"{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}, 7, null]}"#,
         ] {
-            assert!(parse(&serde_json::from_str(text).unwrap()).is_empty(), "{text}");
+            assert!(
+                parse(&serde_json::from_str(text).unwrap()).is_empty(),
+                "{text}"
+            );
         }
     }
 }

@@ -16,6 +16,8 @@
   # The directory that `auth-core keys follow` fills: N.pem, and kids.map, which says `KID ALGORITHM-N`.
   keyDirectory,
   keySlots,
+  # For whoever fills it.
+  lookSeconds,
   # How many tokens are remembered, for how long.
   remembered,
   # verify-token.lua, and the socket on which it asks the core.
@@ -41,84 +43,76 @@ let
   claims = ''^\{"iss":${text},"aud":${text},"sub":${id},"sid":${id},"email":${text},"role":${id},"iat":${number},"exp":${number},"jti":${id}\}$'';
   claim = name: "var(txn.token),jwt_payload_query('$.${name}')";
 in
-if withToken == [ ] then
-  {
-    global = [ ];
-    rules = [ ];
-    remember = [ ];
-    sections = [ ];
-  }
-else
-  {
-    global = [ "lua-load ${askCore}" ];
+{
+  global = [ "lua-load ${askCore}" ];
 
-    rules = [
-      "acl token_route var(txn.route) -m str ${names withToken}"
-    ]
-    ++ optionals (live != [ ]) [ "acl live_route var(txn.route) -m str ${names live}" ]
-    ++ [
-      "${errors.unauthenticated.missing} if token_route !{ req.fhdr(authorization) -m found }"
-      "acl one_token req.fhdr(authorization) -m reg -i '^bearer [a-z0-9_-]+\\.[a-z0-9_-]+\\.[a-z0-9_-]+$'"
-      "${errors.unauthenticated.invalid} if token_route !one_token"
-      "${errors.unauthenticated.invalid} if token_route !{ req.fhdr_cnt(authorization) eq 1 }"
-      "http-request set-var(txn.token) http_auth_bearer if token_route"
-      "${errors.unauthenticated.invalid} if token_route { var(txn.token),length gt 4096 }"
-      "http-request set-var(txn.token_hash) var(txn.token),sha2(256) if token_route"
-      "http-request set-var(txn.token_head) var(txn.token),field(1,.),ub64dec if token_route"
-      "http-request set-var(txn.claims) var(txn.token),field(2,.),ub64dec if token_route"
-      "# Which key it is, of those that are known; none of what only the core can judge."
-      "http-request set-var(txn.slot) var(txn.token),jwt_header_query('$.kid'),map(${keyDirectory}/kids.map) if token_route { var(txn.token_head) -m reg '${head}' } { var(txn.claims) -m reg '${claims}' }"
-      "acl known_key var(txn.slot) -m found"
-      "# HAProxy verifies an ECDSA signature anew each time. The table is empty after each reload, and so after each change of keys."
-      "acl remembered var(txn.token_hash),in_table(tokens)"
-      "http-request set-var(txn.signed) int(1) if known_key remembered"
-    ]
-    ++ concatLists (
-      genList (
-        slot:
-        map (verify (slot + 1)) [
-          "ES256"
-          "RS256"
-        ]
-      ) keySlots
-    )
-    ++ [
-      "${errors.unauthenticated.invalid} if known_key !{ var(txn.signed) -m int 1 }"
-      "${errors.unauthenticated.invalid} if known_key !{ ${claim "iss"} -m str ${issuer} }"
-      "${errors.unauthenticated.invalid} if known_key !{ ${claim "aud"} -m str ${audience} }"
-      "http-request set-var(txn.now) date if known_key"
-      "http-request set-var(txn.left) var(txn.token),jwt_payload_query('$.exp','int'),add(${toString leewaySeconds}),sub(txn.now) if known_key"
-      "http-request set-var(txn.issued) var(txn.token),jwt_payload_query('$.iat','int') if known_key"
-      "${errors.unauthenticated.expired} if known_key !{ var(txn.left) -m int ge 0 }"
-      "${errors.unauthenticated.invalid} if known_key !{ var(txn.now),add(${toString leewaySeconds}),sub(txn.issued) -m int ge 0 }"
-      "http-request set-var(txn.subject) ${claim "sub"} if known_key"
-      "http-request set-var(txn.email) ${claim "email"} if known_key"
-      "http-request set-var(txn.role) ${claim "role"} if known_key"
-      "http-request set-var(txn.verdict) str(UNAVAILABLE) if token_route !known_key${orLive}"
-      "http-request lua.ask_core ${askSocket} if token_route !known_key${orLive}"
-      "${errors.unauthenticated.unknown} if token_route { var(txn.verdict) -m str UNAVAILABLE }"
-      "${errors.unauthenticated.expired} if token_route { var(txn.verdict) -m str TOKEN_EXPIRED }"
-      "${errors.unauthenticated.invalid} if token_route !known_key !{ var(txn.verdict) -m str GOOD }"
-    ]
-    ++ optionals (live != [ ]) [ "${errors.unauthenticated.invalid} if live_route !{ var(txn.verdict) -m str GOOD }" ]
-    ++ map (name: "http-request set-header x-auth-${name} %[var(txn.${name})] if token_route") [
-      "subject"
-      "email"
-      "role"
-    ];
+  rules = [
+    "acl token_route var(txn.route) -m str ${names withToken}"
+  ]
+  ++ optionals (live != [ ]) [ "acl live_route var(txn.route) -m str ${names live}" ]
+  ++ [
+    "${errors.unauthenticated.missing} if token_route !{ req.fhdr(authorization) -m found }"
+    "acl one_token req.fhdr(authorization) -m reg -i '^bearer [a-z0-9_-]+\\.[a-z0-9_-]+\\.[a-z0-9_-]+$'"
+    "${errors.unauthenticated.invalid} if token_route !one_token"
+    "${errors.unauthenticated.invalid} if token_route !{ req.fhdr_cnt(authorization) eq 1 }"
+    "http-request set-var(txn.token) http_auth_bearer if token_route"
+    "${errors.unauthenticated.invalid} if token_route { var(txn.token),length gt 4096 }"
+    "http-request set-var(txn.token_hash) var(txn.token),sha2(256) if token_route"
+    "http-request set-var(txn.token_head) var(txn.token),field(1,.),ub64dec if token_route"
+    "http-request set-var(txn.claims) var(txn.token),field(2,.),ub64dec if token_route"
+    "# Which key it is, of those that are known; none of what only the core can judge."
+    "http-request set-var(txn.slot) var(txn.token),jwt_header_query('$.kid'),map(${keyDirectory}/kids.map) if token_route { var(txn.token_head) -m reg '${head}' } { var(txn.claims) -m reg '${claims}' }"
+    "acl known_key var(txn.slot) -m found"
+    "# HAProxy verifies an ECDSA signature anew each time. The table is empty after each reload, and so after each change of keys."
+    "acl remembered var(txn.token_hash),in_table(tokens)"
+    "http-request set-var(txn.signed) int(1) if known_key remembered"
+  ]
+  ++ concatLists (
+    genList (
+      slot:
+      map (verify (slot + 1)) [
+        "ES256"
+        "RS256"
+      ]
+    ) keySlots
+  )
+  ++ [
+    "${errors.unauthenticated.invalid} if known_key !{ var(txn.signed) -m int 1 }"
+    "${errors.unauthenticated.invalid} if known_key !{ ${claim "iss"} -m str ${issuer} }"
+    "${errors.unauthenticated.invalid} if known_key !{ ${claim "aud"} -m str ${audience} }"
+    "http-request set-var(txn.now) date if known_key"
+    "http-request set-var(txn.left) var(txn.token),jwt_payload_query('$.exp','int'),add(${toString leewaySeconds}),sub(txn.now) if known_key"
+    "http-request set-var(txn.issued) var(txn.token),jwt_payload_query('$.iat','int') if known_key"
+    "${errors.unauthenticated.expired} if known_key !{ var(txn.left) -m int ge 0 }"
+    "${errors.unauthenticated.invalid} if known_key !{ var(txn.now),add(${toString leewaySeconds}),sub(txn.issued) -m int ge 0 }"
+    "http-request set-var(txn.subject) ${claim "sub"} if known_key"
+    "http-request set-var(txn.email) ${claim "email"} if known_key"
+    "http-request set-var(txn.role) ${claim "role"} if known_key"
+    "http-request set-var(txn.verdict) str(UNAVAILABLE) if token_route !known_key${orLive}"
+    "http-request lua.ask_core ${askSocket} if token_route !known_key${orLive}"
+    "${errors.unauthenticated.unknown} if token_route { var(txn.verdict) -m str UNAVAILABLE }"
+    "${errors.unauthenticated.expired} if token_route { var(txn.verdict) -m str TOKEN_EXPIRED }"
+    "${errors.unauthenticated.invalid} if token_route !known_key !{ var(txn.verdict) -m str GOOD }"
+  ]
+  ++ optionals (live != [ ]) [ "${errors.unauthenticated.invalid} if live_route !{ var(txn.verdict) -m str GOOD }" ]
+  ++ map (name: "http-request set-header x-auth-${name} %[var(txn.${name})] if token_route") [
+    "subject"
+    "email"
+    "role"
+  ];
 
-    # For each route's backend. Written by `stick`, which needs no counter of the session.
-    remember = [ "stick store-request var(txn.token_hash) table tokens if { var(txn.slot) -m found }" ];
+  # For each route's backend. Written by `stick`, which needs no counter of the session.
+  remember = [ "stick store-request var(txn.token_hash) table tokens if { var(txn.slot) -m found }" ];
 
-    sections = [
-      ""
-      "backend tokens"
-      "  stick-table type binary len 32 size ${toString remembered.tokens} expire ${toString remembered.seconds}s"
-      ""
-      "# What the gateway itself asks the core."
-      "frontend questions"
-      "  bind unix@${askSocket} mode 600"
-      "  http-request set-log-level silent"
-      "  default_backend auth-core"
-    ];
-  }
+  sections = [
+    ""
+    "backend tokens"
+    "  stick-table type binary len 32 size ${toString remembered.tokens} expire ${toString remembered.seconds}s"
+    ""
+    "# What the gateway itself asks the core."
+    "frontend questions"
+    "  bind unix@${askSocket} mode 600"
+    "  http-request set-log-level silent"
+    "  default_backend auth-core"
+  ];
+}

@@ -8,7 +8,7 @@
   # { NAME = ADDRESS; } of the hosts that servers may be named by.
   addresses,
   # Lines for the backend of a route that needs a token.
-  remember,
+  remember ? [ ],
 }:
 let
   inherit (builtins) attrNames concatLists concatStringsSep elem filter hasAttr head map match stringLength tail;
@@ -125,10 +125,10 @@ let
   # What a service would take for another path than the gateway does: encoded characters that need no encoding (RFC 3986, 6.2.2.2),
   # encoded or doubled separators, `.` and `..`, and what no path has.
   ambiguous = [
-    "acl ambiguous_path path -m reg -i %([46][1-9a-f]|[57][0-9a]|3[0-9b]|2[def]|5[cf]|7[ef]|[01][0-9a-f])"
-    "acl ambiguous_path path -m reg %([^0-9A-Fa-f]|.[^0-9A-Fa-f]|.?$)"
-    "acl ambiguous_path path -m reg //|/\\.\\.?(/|$)"
-    "acl ambiguous_path path -m sub \\\\ ;"
+    "acl ambiguous_path path -m reg -i '%([46][1-9a-f]|[57][0-9a]|3[0-9b]|2[def]|5[cf]|7[ef]|[01][0-9a-f])'"
+    "acl ambiguous_path path -m reg '%([^0-9A-Fa-f]|.[^0-9A-Fa-f]|.?$)'"
+    "acl ambiguous_path path -m reg '//|/\\.\\.?(/|$)'"
+    "acl ambiguous_path path -m sub '\\' ;"
     "acl ambiguous_path url -m sub '#'"
     "${errors.refuse 400 {
       code = "BAD_REQUEST";

@@ -55,6 +55,30 @@ in
       certificate = "/lab/keys/gateway.pem";
       hosts = [ "127.77.0.1" ];
       nodes = cores;
+      # The lab's own services.
+      routes =
+        let
+          servers."sample1:8080".weight = 90;
+          servers."sample2:8080".weight = 10;
+          to = settings: defaults.route // { inherit servers; } // settings;
+        in
+        {
+          "/sample" = to { };
+          "/members" = to { requireToken = true; };
+          "/staff" = to {
+            requireToken = true;
+            roles = [ "admin" ];
+          };
+          "/live" = to { requireToken = "live"; };
+        };
+      addresses.sample1 = "127.77.0.31";
+      addresses.sample2 = "127.77.0.32";
+      edge = {
+        issuer = "https://127.77.0.1:8443";
+        keyDirectory = "/keys";
+        askCore = "/ask-core.lua";
+        askSocket = "/ask-core.sock";
+      };
     }
   );
   "prometheus.json" = pretty prometheus.config;

@@ -1,6 +1,7 @@
 # The text that render/ makes of given settings, a golden file each. Builtins only, as render/ itself.
 let
   defaults = import ../defaults.nix;
+  inherit (defaults) route;
   haproxy = settings: import ../haproxy.nix (defaults.gateway // settings);
   prometheus = import ../prometheus.nix;
   grafana = import ../grafana.nix {
@@ -90,6 +91,32 @@ in
       tlsProfile = "modern";
       hstsSeconds = 0;
       answerSeconds = 4;
+      addresses.orders1 = "10.0.0.7";
+      routes = {
+        "/orders" = route // {
+          servers."orders1:9000" = { };
+        };
+        "/orders/new" = route // {
+          servers."[fd00::7]:9000".weight = 5;
+          requireToken = true;
+          stripPrefix = true;
+        };
+        "shop.example.org/" = route // {
+          servers."10.0.0.8:9000" = { };
+          requireToken = "live";
+          roles = [
+            "admin"
+            "user"
+          ];
+          bodyBytes = null;
+        };
+      };
+      edge = {
+        issuer = "https://auth.example.org";
+        keyDirectory = "/run/keys";
+        askCore = "/ask-core.lua";
+        askSocket = "/run/ask-core.sock";
+      };
       limits = {
         requests = {
           count = 100;

@@ -26,10 +26,12 @@ let
               "prometheus"
               "prometheus-alertmanager"
               "prometheus-node-exporter"
+              "sample-service"
             ]
         );
         zipkinJar = "/zipkin.jar";
         tlsProfile = null;
+        gateway = null;
         scrypt = null;
         parts = null;
       };
@@ -42,7 +44,18 @@ in
   "alertmanager.json" = pretty (fromJSON (part "alertmanager").files."alertmanager.json");
   "auth-core.json" = pretty (fromTOML (part "auth1").files."auth-core.toml");
   "datasources.json" = pretty (fromJSON (part "grafana").files."provisioning/datasources/authstack.yaml");
-  "haproxy.cfg" = (part "gateway").files."haproxy.cfg";
+  # Where files are is no matter.
+  "haproxy.cfg" =
+    builtins.replaceStrings
+      [
+        (toString ../haproxy/ask-core.lua)
+        "/lab/parts/gateway/keys"
+      ]
+      [
+        "/ask-core.lua"
+        "/keys"
+      ]
+      (part "gateway").files."haproxy.cfg";
   "prometheus.json" = pretty (fromJSON (part "prometheus").files."prometheus.json");
   "rules.json" = pretty (fromJSON (part "prometheus").files."rules.json");
   "zipkin" = builtins.concatStringsSep "\n" (builtins.tail (part "zipkin").command) + "\n";
