@@ -4,7 +4,7 @@
 # NixOS deploys. Answers { parts = [ … ]; defaults; }, which lab/src/topology.rs describes.
 #
 # `settings` is JSON text:
-#   topology   "single" (two nodes on one SQLite file) or "cluster" (three nodes on PostgreSQL)
+#   topology   "single" (two nodes on one SQLite file) or "cluster" (two gateways, three nodes on PostgreSQL)
 #   network    the first three bytes of the loopback network that is the stack's own, such as "127.77.0"
 #   directory  where state and configuration live; made, and filled with keys and certificates, by `lab`
 #   scratch    an empty directory outside of it for PostgreSQL, which does not run as root
@@ -23,6 +23,7 @@ let
 
   address = {
     gateway = "${lab.network}.1";
+    gateway2 = "${lab.network}.2";
     auth = number: "${lab.network}.${toString (10 + number)}";
     postgres = "${lab.network}.20";
     prometheus = "${lab.network}.21";
@@ -46,24 +47,34 @@ let
   own = name: "${directory}/parts/${name}";
   http = url: { kind = "http"; inherit url; };
 
-  gateway = {
-    name = "gateway";
+  gateways = [ "gateway" ] ++ optionals onPostgres [ "gateway2" ];
+  runningGateways = builtins.filter wanted gateways;
+  gateway = name: rec {
+    inherit name;
     kind = "haproxy";
-    url = "https://${address.gateway}:8443";
-    pages = { "statistics" = "http://${address.gateway}:${port.gatewayMetrics}/stats"; };
-    listens = [ "${address.gateway}:8443" "${address.gateway}:${port.gatewayMetrics}" ];
+    url = "https://${address.${name}}:8443";
+    pages = { "statistics" = "http://${address.${name}}:${port.gatewayMetrics}/stats"; };
+    listens = [ "${address.${name}}:8443" "${address.${name}}:${port.gatewayMetrics}" ];
     files."haproxy.cfg" = import (render + "/haproxy.nix") (defaults.gateway // {
-      listen = "${address.gateway}:8443";
-      statsListen = "${address.gateway}:${port.gatewayMetrics}";
+      listen = "${address.${name}}:8443";
+      statsListen = "${address.${name}}:${port.gatewayMetrics}";
       certificate = "${directory}/keys/gateway.pem";
-      hosts = [ address.gateway "localhost" ];
+      hosts = [ address.${name} "localhost" ];
       nodes = runningNodes;
-      extraGlobal = [ "stats socket ${own "gateway"}/admin.sock mode 600 level admin" ];
+      gateways =
+        if builtins.length runningGateways > 1 then
+          {
+            self = name;
+            all = map (name: { inherit name; address = "${address.${name}}:${port.gatewayPeers}"; }) runningGateways;
+          }
+        else
+          null;
+      extraGlobal = [ "stats socket ${own name}/admin.sock mode 600 level admin" ];
     } // (if lab.tlsProfile == null then { } else { inherit (lab) tlsProfile; }));
     # HAProxy takes a node for healthy until its first check has failed: it had better not begin before them.
     after = map (node: node.name) runningNodes;
-    command = [ programs.haproxy "-db" "-f" "${own "gateway"}/haproxy.cfg" ];
-    ready = http "https://${address.gateway}:8443/healthz";
+    command = [ programs.haproxy "-db" "-f" "${own name}/haproxy.cfg" ];
+    ready = http "${url}/healthz";
   };
 
   authNode = node: {
@@ -75,7 +86,7 @@ let
       node = node.name;
       listen = node.address;
       inherit (defaults.core) maxConnections;
-      issuer = gateway.url;
+      issuer = (gateway "gateway").url;
       keyDirectory = "${directory}/keys/ring";
       generateFirstKey = false;
       database =
@@ -139,7 +150,7 @@ let
     ruleFiles = [ "${own "prometheus"}/rules.json" ];
     targets = {
       auth-core = runningNodes;
-      gateway = target "gateway" port.gatewayMetrics;
+      gateway = builtins.concatMap (name: target name port.gatewayMetrics) gateways;
       prometheus = target "prometheus" "9090";
       alertmanager = target "alertmanager" "9093";
       node-exporter = target "node-exporter" "9100";
@@ -251,7 +262,8 @@ let
   parts =
     optionals onPostgres [ postgres ]
     ++ map authNode nodes
-    ++ [ gateway prometheus alertmanager node-exporter zipkin ]
+    ++ map gateway gateways
+    ++ [ prometheus alertmanager node-exporter zipkin ]
     # Debian has no package of it: it is there where somebody installed it.
     ++ optionals (programs ? grafana) [ grafana ];
 in

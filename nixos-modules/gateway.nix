@@ -11,6 +11,8 @@ let
   cfg = stack.gateway;
   fleet = import ./fleet.nix { inherit config lib; };
   cores = fleet.withRole "core";
+  gateways = fleet.withRole "gateway";
+  severalGateways = fleet.has "gateway" && lib.length (lib.attrNames gateways) > 1;
 
   madeCertificates = "/var/lib/authstack/certificates";
   certificate =
@@ -53,6 +55,14 @@ let
     certificate = loadedCertificate;
     hosts = [ stack.domain ];
     acmeChallenge = if cfg.tls.source == "acme" then "127.0.0.1:${toString acmePort}" else null;
+    gateways =
+      if severalGateways then
+        {
+          self = stack.host;
+          all = fleet.targets stack.ports.gatewayPeers gateways;
+        }
+      else
+        null;
     inherit (defaults) connections;
     inherit (cfg) answerSeconds hstsSeconds limits;
     tlsProfile = cfg.tls.profile;
@@ -104,7 +114,10 @@ let
     };
 in
 {
-  imports = [ ./nodes.nix ];
+  imports = [
+    ./nodes.nix
+    ./virtual-addresses.nix
+  ];
 
   options.services.authstack.gateway = {
     enable = lib.mkEnableOption "the gateway: TLS, limits, health checks, retries" // {
@@ -268,6 +281,9 @@ in
       })
       (lib.mkIf stack.openFirewall (
         fleet.reachableFrom (fleet.addresses (fleet.withRole "monitor")) stack.ports.gatewayMetrics
+      ))
+      (lib.mkIf (stack.openFirewall && severalGateways) (
+        fleet.reachableFrom (fleet.addresses (removeAttrs gateways [ stack.host ])) stack.ports.gatewayPeers
       ))
     ];
   };

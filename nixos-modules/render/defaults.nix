@@ -58,6 +58,7 @@
   ports = {
     core = 8080;
     gatewayMetrics = 8404;
+    gatewayPeers = 8405;
     zipkin = 9411;
   };
 }

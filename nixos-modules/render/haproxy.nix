@@ -20,6 +20,9 @@
   listenPlain ? null,
   # "ADDRESS:PORT" of an ACME client that proves over plain HTTP that the domain is ours; null for none.
   acmeChallenge ? null,
+  # The gateways that count together, this one included: { self = NAME; all = [ { name; address = "ADDRESS:PORT"; } ]; }, each with where it
+  # listens for the others; null for one alone.
+  gateways ? null,
   # The rest is in defaults.nix, each with its reason.
   # How many connections are held open.
   connections,
@@ -55,8 +58,9 @@ let
 
   errors = import ./haproxy/errors.nix;
   logging = import ./haproxy/log.nix;
+  counting = import ./haproxy/peers.nix { inherit gateways; };
   limiting = import ./haproxy/limits.nix {
-    inherit limits;
+    inherit limits counting;
     inherit (connections) requestsPerAddress;
   };
 
@@ -109,7 +113,7 @@ in
   global
     log ${log}
     maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
-  ${indented (import ./haproxy/tls.nix tlsProfile ++ extraGlobal)}
+  ${indented (import ./haproxy/tls.nix tlsProfile ++ counting.global ++ extraGlobal)}
 
   defaults
     mode http
@@ -211,6 +215,9 @@ in
   frontend stats
     bind ${statsListen}
     option dontlog-normal
+    # For who decides which gateway has the address: neither limits nor a flood of clients come between.
+    monitor-uri /healthz
+    monitor fail if { nbsrv(auth-core) eq 0 }
     http-request use-service prometheus-exporter if { path /metrics }
     stats enable
     stats uri /stats
