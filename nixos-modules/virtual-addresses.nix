@@ -87,8 +87,8 @@ in
     };
 
     vrrpInterface = mkOption {
-      type = types.str;
-      default = if interfaces == [ ] then "" else lib.head interfaces;
+      type = types.nullOr types.str;
+      default = if interfaces == [ ] then null else lib.head interfaces;
       defaultText = lib.literalMD "the one of {option}`networking.interfaces` that has this host's address in the fleet";
       example = "eth1";
       description = "Network interface with this host's address in the fleet, over which the gateways hear of each other.";
@@ -104,7 +104,7 @@ in
         '';
       }
       {
-        assertion = cfg.vrrpInterface != "";
+        assertion = cfg.vrrpInterface != null || others == [ ];
         message = ''
           services.authstack.gateway.vrrpInterface must be set: none of networking.interfaces has ${fleet.self.address}, this host's address in the fleet.
         '';
@@ -130,7 +130,7 @@ in
         user = "nobody";
       };
       vrrpInstances.authstack = {
-        interface = cfg.vrrpInterface;
+        interface = if cfg.vrrpInterface == null then "unknown" else cfg.vrrpInterface;
         virtualRouterId = lib.mkDefault 51;
         priority = 250 - 10 * lib.lists.findFirstIndex (name: name == stack.host) 0 (lib.attrNames gateways);
         noPreempt = true;

@@ -18,8 +18,8 @@
   hosts,
   # "ADDRESS:PORT" that answers plain HTTP with the way to HTTPS; null for none.
   listenPlain ? null,
-  # "ADDRESS:PORT" of an ACME client that proves over plain HTTP that the domain is ours; null for none.
-  acmeChallenge ? null,
+  # ACME clients that prove over plain HTTP that the domain is ours: [ { name; address = "ADDRESS:PORT"; } ], each gateway's own.
+  acmeChallenge ? [ ],
   # The gateways that count together, this one included: { self = NAME; all = [ { name; address = "ADDRESS:PORT"; } ]; }, each with where it
   # listens for the others; null for one alone.
   gateways ? null,
@@ -93,19 +93,25 @@ let
       "  maxconn ${toString connections.redirected}"
       (indented (fewConnections ++ logging.keep ++ ownHosts))
     ]
-    ++ optionals (acmeChallenge != null) [
+    ++ optionals (acmeChallenge != [ ]) [
       "  acl acme_challenge path_beg /.well-known/acme-challenge/"
     ]
     # 308 keeps the method and the body (RFC 9110).
     ++ [
-      "  http-request redirect scheme https code 308${if acmeChallenge == null then "" else " unless acme_challenge"}"
+      "  http-request redirect scheme https code 308${if acmeChallenge == [ ] then "" else " unless acme_challenge"}"
     ]
-    ++ optionals (acmeChallenge != null) [
+    ++ optionals (acmeChallenge != [ ]) [
       "  use_backend acme if acme_challenge"
       ""
       "backend acme"
-      "  server acme ${acmeChallenge}"
     ]
+    # Who does not run just now has ordered nothing, and who says 404 something else.
+    ++ optionals (builtins.length acmeChallenge > 1) [
+      "  option redispatch 1"
+      "  retries ${toString (2 * builtins.length acmeChallenge)}"
+      "  retry-on conn-failure empty-response 404"
+    ]
+    ++ map ({ name, address }: "  server ${name} ${address}") acmeChallenge
   );
 in
 ''

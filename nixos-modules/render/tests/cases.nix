@@ -103,7 +103,16 @@ in
         ];
       };
       listenPlain = "0.0.0.0:80";
-      acmeChallenge = "127.0.0.1:1360";
+      acmeChallenge = [
+        {
+          name = "gate1";
+          address = "10.0.0.11:1360";
+        }
+        {
+          name = "gate2";
+          address = "10.0.0.12:1360";
+        }
+      ];
       tlsProfile = "modern";
       hstsSeconds = 0;
       answerSeconds = 4;
