@@ -1,19 +1,8 @@
 # Two gateways with one floating address, three cores, a database and a monitor. Every host imports this same file; what it
 # does follows from its name.
-#
-# The floating address is keepalived's alone so far: the gateways count their clients' requests each for itself.
-{
-  config,
-  lib,
-  pkgs,
-  ...
-}:
+{ config, lib, ... }:
 let
   host = config.networking.hostName;
-  isGateway = lib.elem host [
-    "gate1"
-    "gate2"
-  ];
 in
 {
   services.authstack = {
@@ -54,6 +43,14 @@ in
       openFirewall = true;
       tls.source = "file";
       tls.file = "/run/secrets/authstack-gateway.pem";
+      # The address that clients know, on the interface to them: the gateway that can serve has it.
+      virtualAddresses = [
+        {
+          address = "192.0.2.10/24";
+          interface = "eth0";
+        }
+      ];
+      vrrpInterface = "eth1";
     };
 
     monitoring.receivers = [
@@ -62,23 +59,6 @@ in
         webhook_configs = [ { url = "http://10.0.0.99:5001/"; } ];
       }
     ];
-  };
-
-  services.keepalived = lib.mkIf isGateway {
-    enable = true;
-    openFirewall = true;
-    vrrpInstances.authstack = {
-      interface = "eth0";
-      virtualRouterId = 42;
-      priority = if host == "gate1" then 150 else 100;
-      virtualIps = [ { addr = "192.0.2.10/24"; } ];
-      trackScripts = [ "haproxy" ];
-    };
-    vrrpScripts.haproxy = {
-      script = "${lib.getExe' pkgs.procps "pgrep"} --exact haproxy";
-      interval = 2;
-      user = "nobody";
-    };
   };
 
   services.postgresql = lib.mkIf (host == "data") {

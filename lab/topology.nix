@@ -4,7 +4,7 @@
 # NixOS deploys. Answers { parts = [ … ]; defaults; }, which lab/src/topology.rs describes.
 #
 # `settings` is JSON text:
-#   topology   "single" (two nodes on one SQLite file) or "cluster" (three nodes on PostgreSQL)
+#   topology   "single" (two nodes on one SQLite file) or "cluster" (two gateways, three nodes on PostgreSQL)
 #   network    the first three bytes of the loopback network that is the stack's own, such as "127.77.0"
 #   directory  where state and configuration live; made, and filled with keys and certificates, by `lab`
 #   scratch    an empty directory outside of it for PostgreSQL, which does not run as root
@@ -24,6 +24,7 @@ let
 
   address = {
     gateway = "${lab.network}.1";
+    gateway2 = "${lab.network}.2";
     auth = number: "${lab.network}.${toString (10 + number)}";
     postgres = "${lab.network}.20";
     prometheus = "${lab.network}.21";
@@ -51,7 +52,6 @@ let
 
   # A service in two versions behind the gateway: for everybody, for who is logged in, for administrators, and where a log-out is
   # seen within a second.
-  samples = [ "sample1" "sample2" ];
   sample = name: version: {
     inherit name;
     kind = "sample-service";
@@ -92,21 +92,25 @@ let
     );
   changed = if lab.gateway == null then { } else lab.gateway;
 
-  # What brings the keys to the gateway. HAProxy reads them at its start, and at each reload.
-  edge-keys = {
-    name = "edge-keys";
+  gateways = [ "gateway" ] ++ optionals onPostgres [ "gateway2" ];
+  runningGateways = builtins.filter wanted gateways;
+  issuer = "https://${address.gateway}:8443";
+
+  # What brings the keys to a gateway. HAProxy reads them at its start, and at each reload.
+  edgeKeys = gateway: {
+    name = "${gateway}-keys";
     kind = "auth-core";
-    url = "file://${own "gateway"}/keys/kids.map";
+    url = "file://${own gateway}/keys/kids.map";
     listens = [ ];
     files = { };
     command =
-      [ programs.auth-core "keys" "follow" "--to" "${own "gateway"}/keys" ]
+      [ programs.auth-core "keys" "follow" "--to" "${own gateway}/keys" ]
       # No patience in the lab.
       ++ [ "--slots" (toString defaults.edge.keySlots) "--every" "1" ]
       ++ map (node: "http://${node.address}/.well-known/jwks.json") runningNodes
-      ++ [ "--" "sh" "-c" "kill -USR2 $(cat ${own "gateway"}/haproxy.pid)" ];
-    ready = { kind = "command"; command = [ "grep" "-q" "ES256" "${own "gateway"}/keys/kids.map" ]; };
-    after = [ "gateway" ];
+      ++ [ "--" "sh" "-c" "kill -USR2 $(cat ${own gateway}/haproxy.pid)" ];
+    ready = { kind = "command"; command = [ "grep" "-q" "ES256" "${own gateway}/keys/kids.map" ]; };
+    after = [ gateway ];
   };
   # Until there are some: any key will do, as none is in the map.
   noKeys = {
@@ -119,35 +123,48 @@ let
     }) defaults.edge.keySlots
   );
 
-  gateway = {
-    name = "gateway";
+  gateway = name: rec {
+    inherit name;
     kind = "haproxy";
-    url = "https://${address.gateway}:8443";
-    pages = { "statistics" = "http://${address.gateway}:${port.gatewayMetrics}/stats"; };
-    listens = [ "${address.gateway}:8443" "${address.gateway}:${port.gatewayMetrics}" ];
+    url = "https://${address.${name}}:8443";
+    pages = { "statistics" = "http://${address.${name}}:${port.gatewayMetrics}/stats"; };
+    listens = [ "${address.${name}}:8443" "${address.${name}}:${port.gatewayMetrics}" ];
     files = noKeys // {
-      "haproxy.cfg" = import (render + "/haproxy.nix") (defaults.gateway // {
-      listen = "${address.gateway}:8443";
-      statsListen = "${address.gateway}:${port.gatewayMetrics}";
-      certificate = "${directory}/keys/gateway.pem";
-      hosts = [ address.gateway "localhost" ];
-      nodes = runningNodes;
-      extraGlobal = [ "stats socket ${own "gateway"}/admin.sock mode 600 level admin expose-fd listeners" ];
-      routes = routesTo (changed.routes or labRoutes);
-      addresses = { inherit (address) sample1 sample2; };
-      edge = {
-        issuer = gateway.url;
-        keyDirectory = "${own "gateway"}/keys";
-        askCore = toString (render + "/haproxy/ask-core.lua");
-        askSocket = "${own "gateway"}/ask.sock";
-      };
-    } // removeAttrs changed [ "routes" ] // (if lab.tlsProfile == null then { } else { inherit (lab) tlsProfile; }));
+      "haproxy.cfg" = import (render + "/haproxy.nix") (
+        defaults.gateway
+        // {
+          listen = "${address.${name}}:8443";
+          statsListen = "${address.${name}}:${port.gatewayMetrics}";
+          certificate = "${directory}/keys/gateway.pem";
+          hosts = [ address.${name} "localhost" ];
+          nodes = runningNodes;
+          gateways =
+            if builtins.length runningGateways > 1 then
+              {
+                self = name;
+                all = map (name: { inherit name; address = "${address.${name}}:${port.gatewayPeers}"; }) runningGateways;
+              }
+            else
+              null;
+          extraGlobal = [ "stats socket ${own name}/admin.sock mode 600 level admin expose-fd listeners" ];
+          routes = routesTo (changed.routes or labRoutes);
+          addresses = { inherit (address) sample1 sample2; };
+          edge = {
+            inherit issuer;
+            keyDirectory = "${own name}/keys";
+            askCore = toString (render + "/haproxy/ask-core.lua");
+            askSocket = "${own name}/ask.sock";
+          };
+        }
+        // removeAttrs changed [ "routes" ]
+        // (if lab.tlsProfile == null then { } else { inherit (lab) tlsProfile; })
+      );
     };
     # HAProxy takes a node for healthy until its first check has failed: it had better not begin before them.
     after = map (node: node.name) runningNodes;
     # With a master, which takes up new keys by SIGUSR2 without dropping a connection, as NixOS' HAProxy does.
-    command = [ programs.haproxy "-W" "-db" "-p" "${own "gateway"}/haproxy.pid" "-f" "${own "gateway"}/haproxy.cfg" ];
-    ready = http "https://${address.gateway}:8443/healthz";
+    command = [ programs.haproxy "-W" "-db" "-p" "${own name}/haproxy.pid" "-f" "${own name}/haproxy.cfg" ];
+    ready = http "${url}/healthz";
   };
 
   authNode = node: {
@@ -159,7 +176,7 @@ let
       node = node.name;
       listen = node.address;
       inherit (defaults.core) maxConnections;
-      issuer = gateway.url;
+      inherit issuer;
       keyDirectory = "${directory}/keys/ring";
       generateFirstKey = false;
       database =
@@ -223,7 +240,7 @@ let
     ruleFiles = [ "${own "prometheus"}/rules.json" ];
     targets = {
       auth-core = runningNodes;
-      gateway = target "gateway" port.gatewayMetrics;
+      gateway = builtins.concatMap (name: target name port.gatewayMetrics) gateways;
       prometheus = target "prometheus" "9090";
       alertmanager = target "alertmanager" "9093";
       node-exporter = target "node-exporter" "9100";
@@ -335,7 +352,9 @@ let
   parts =
     optionals onPostgres [ postgres ]
     ++ map authNode nodes
-    ++ [ (sample "sample1" "v1") (sample "sample2" "v2") gateway edge-keys ]
+    ++ [ (sample "sample1" "v1") (sample "sample2" "v2") ]
+    ++ map gateway gateways
+    ++ map edgeKeys gateways
     ++ [ prometheus alertmanager node-exporter zipkin ]
     # Debian has no package of it: it is there where somebody installed it.
     ++ optionals (programs ? grafana) [ grafana ];

@@ -11,6 +11,8 @@ let
   cfg = stack.gateway;
   fleet = import ./fleet.nix { inherit config lib; };
   cores = fleet.withRole "core";
+  gateways = fleet.withRole "gateway";
+  severalGateways = fleet.has "gateway" && lib.length (lib.attrNames gateways) > 1;
 
   madeCertificates = "/var/lib/authstack/certificates";
   certificate =
@@ -44,7 +46,9 @@ let
     kill -USR2 "$MAINPID"
   '';
 
+  # Each gateway orders a certificate for itself, and the authority asks the one that has the domain's address: it asks the others.
   acmePort = 1360;
+  acmeAddress = if severalGateways then fleet.self.address else "127.0.0.1";
 
   configText = import ./render/haproxy.nix {
     listen = lib.concatMapStringsSep "," (address: fleet.endpoint address 443) cfg.listenAddresses;
@@ -52,7 +56,25 @@ let
     statsListen = fleet.endpoint fleet.self.address stack.ports.gatewayMetrics;
     certificate = loadedCertificate;
     hosts = [ stack.domain ];
-    acmeChallenge = if cfg.tls.source == "acme" then "127.0.0.1:${toString acmePort}" else null;
+    acmeChallenge = lib.optionals (cfg.tls.source == "acme") (
+      if severalGateways then
+        fleet.targets acmePort gateways
+      else
+        [
+          {
+            name = "acme";
+            address = fleet.endpoint acmeAddress acmePort;
+          }
+        ]
+    );
+    gateways =
+      if severalGateways then
+        {
+          self = stack.host;
+          all = fleet.targets stack.ports.gatewayPeers gateways;
+        }
+      else
+        null;
     inherit (defaults) connections;
     inherit (cfg) answerSeconds hstsSeconds limits;
     tlsProfile = cfg.tls.profile;
@@ -133,7 +155,10 @@ let
     };
 in
 {
-  imports = [ ./nodes.nix ];
+  imports = [
+    ./nodes.nix
+    ./virtual-addresses.nix
+  ];
 
   options.services.authstack.gateway = {
     enable = lib.mkEnableOption "the gateway: TLS, limits, health checks, retries" // {
@@ -384,9 +409,13 @@ in
 
     security.acme.certs = lib.mkIf (cfg.tls.source == "acme") {
       ${stack.domain} = {
-        listenHTTP = "127.0.0.1:${toString acmePort}";
+        listenHTTP = fleet.endpoint acmeAddress acmePort;
         reloadServices = [ "haproxy.service" ];
       };
+    };
+    # An order fails while the name does not lead here yet or the authority is away: it is tried again, each quarter of an hour.
+    systemd.services."acme-order-renew-${stack.domain}" = lib.mkIf (cfg.tls.source == "acme") {
+      serviceConfig.Restart = "on-failure";
     };
 
     systemd.services.authstack-certificate = lib.mkIf (cfg.tls.source == "internal-ca") {
@@ -430,6 +459,13 @@ in
       })
       (lib.mkIf stack.openFirewall (
         fleet.reachableFrom (fleet.addresses (fleet.withRole "monitor")) stack.ports.gatewayMetrics
+      ))
+      (lib.mkIf (stack.openFirewall && severalGateways) (
+        lib.mkMerge (
+          map (fleet.reachableFrom (fleet.addresses (removeAttrs gateways [ stack.host ]))) (
+            [ stack.ports.gatewayPeers ] ++ lib.optional (cfg.tls.source == "acme") acmePort
+          )
+        )
       ))
     ];
   };

@@ -81,7 +81,8 @@ in
     openFirewall = lib.mkEnableOption "" // {
       description = ''
         Whether the fleet's hosts, and nobody else, reach those ports of this host that are meant for them: the core's for
-        gateways and monitors, metrics for monitors, Zipkin's for cores.
+        gateways and monitors, metrics for monitors, Zipkin's for cores; and what gateways tell each other: counts of clients' requests,
+        and, with {option}`gateway.virtualAddresses`, VRRP.
       '';
     };
 
@@ -98,6 +99,7 @@ in
         {
           core = "each core";
           gatewayMetrics = "each gateway's metrics and statistics page";
+          gatewayPeers = "each gateway for the others, where there are several: they count clients' requests together";
           zipkin = "each monitor's Zipkin";
         };
 

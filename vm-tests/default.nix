@@ -17,6 +17,7 @@ let
     rate-limit = ./rate-limit.nix;
     single-node = ./single-node.nix;
     tls = ./tls.nix;
+    two-gateways = ./two-gateways.nix;
   };
 
   run = import ./run.nix { inherit pkgs; };

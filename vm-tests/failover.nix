@@ -17,7 +17,7 @@
     others = [core for core in cores if core is not front]
     assert len(cores) >= 2 and others, "failover needs two cores, one of them on a host that is not a gateway"
     core1, core2 = others[0], others[-1]
-    trust(client, front)
+    trust(client, *gateways)
     address = front.succeed("sed -n 's/.*bind \\(.*:8404\\).*/\\1/p' /etc/haproxy.cfg").strip()
 
 

@@ -6,10 +6,12 @@ import shlex
 PASSWORD = "seven quiet otters paint"
 
 
-def trust(client, gateway):
-    """Lets the client trust the gateway's internal certificate authority, and waits until somebody can answer it."""
-    gateway.wait_for_unit("haproxy.service")
-    ca = gateway.succeed("cat /var/lib/authstack/certificates/ca.pem")
+def trust(client, *gateways):
+    """Lets the client trust the gateways' internal certificate authorities, and waits until somebody can answer it."""
+    ca = ""
+    for gateway in gateways:
+        gateway.wait_for_unit("haproxy.service")
+        ca += gateway.succeed("cat /var/lib/authstack/certificates/ca.pem")
     client.succeed(f"cat > /tmp/ca.pem <<'END'\n{ca}END")
     client.wait_until_succeeds(f"curl --fail --silent --cacert /tmp/ca.pem https://{DOMAIN}/healthz", timeout=60)
 
@@ -73,7 +75,8 @@ def give_addresses(client, gateway):
 def begin_load(client, users=40, rate=20):
     """Puts the session load on the gateway, in the background, until `end_load`. Each round comes from another address,
     as limits count by them."""
-    give_addresses(client, front)
+    for gateway in gateways:
+        give_addresses(client, gateway)
     client.succeed(
         "systemd-run --unit=load --property=Type=oneshot --property=RemainAfterExit=yes --no-block --setenv=PATH=$PATH"
         f" sh -c 'exec authload run session --url https://{DOMAIN} --ca /tmp/ca.pem --from 10.77.0.0/24 --users {users} --rate {rate}"

@@ -10,7 +10,7 @@
 
   testScript = ''
     start_all()
-    trust(client, front)
+    trust(client, *gateways)
 
     with subtest("a user signs up"):
         answer = sign_up(client, "ada@example.org")

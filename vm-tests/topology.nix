@@ -5,6 +5,7 @@ let
 
   ourFleet = {
     gateway.roles = [ "gateway" ];
+    gateway2.roles = [ "gateway" ];
     core1.roles = [ "core" ];
     core2.roles = [ "core" ];
     monitor.roles = [ "monitor" ];
@@ -82,7 +83,9 @@ in
       # As the test framework numbers them.
       number = name: 1 + lib.lists.findFirstIndex (other: other == name) null (lib.sort lib.lessThan names);
       address = name: "192.168.1.${toString (number name)}";
-      front = lib.head (lib.attrNames (lib.filterAttrs (_: node: lib.elem "gateway" node.roles) nodes));
+      gateways = lib.attrNames (lib.filterAttrs (_: node: lib.elem "gateway" node.roles) nodes);
+      virtual = "192.168.1.250";
+      several = lib.length gateways > 1;
       withDatabase = lib.elem "database" names;
       inFleet = name: {
         imports = [ ../nixos-modules ] ++ modules ++ lib.optional (withDatabase && lib.elem "core" nodes.${name}.roles) sharing;
@@ -107,6 +110,12 @@ in
           gateway = {
             tls.source = lib.mkForce "internal-ca";
             tls.file = lib.mkForce null;
+            virtualAddresses = lib.mkForce (
+              lib.optional several {
+                address = "${virtual}/24";
+                interface = "eth1";
+              }
+            );
             openFirewall = true;
           };
           monitoring.scrapeInterval = lib.mkForce "1s";
@@ -115,7 +124,7 @@ in
     in
     lib.genAttrs names (name: {
       imports = lib.optional (nodes ? ${name}) (inFleet name) ++ [ machines.${name} or { } ];
-      networking.extraHosts = "${address front} ${domain}";
+      networking.extraHosts = "${if several then virtual else address (lib.head gateways)} ${domain}";
     });
 
   # How large a virtual machine is. A monitor has a Java VM, Grafana and Prometheus to run.
@@ -144,7 +153,8 @@ in
     in
     ''
       DOMAIN = "${domain}"
-      front = ${lib.head (variables "gateway")}
+      gateways = [${lib.concatStringsSep ", " (variables "gateway")}]
+      front = gateways[0]
       cores = [${lib.concatStringsSep ", " (variables "core")}]
     '';
 }

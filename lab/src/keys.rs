@@ -1,6 +1,6 @@
-//! The stack's secrets: a test CA and the gateway's certificate, the key that signs tokens, the database's password.
+//! The stack's secrets: a test CA and the gateways' certificate, the key that signs tokens, the database's password.
 //!
-//! Made on the first run and kept, except for the gateway's certificate, which is made on each start as it names the address.
+//! Made on the first run and kept, except for the gateways' certificate, which is made on each start as it names their addresses.
 
 use std::{
     fs::{self, OpenOptions},
@@ -23,7 +23,7 @@ const CERTIFICATE_LIFE: time::Duration = time::Duration::days(89);
 ///
 /// # Errors
 /// When a file can't be written or an existing one can't be read.
-pub fn prepare(folder: &Path, gateway_address: &str) -> Result<PathBuf> {
+pub fn prepare(folder: &Path, gateway_addresses: &[String]) -> Result<PathBuf> {
     let ring = folder.join("ring");
     fs::DirBuilder::new()
         .recursive(true)
@@ -39,7 +39,7 @@ pub fn prepare(folder: &Path, gateway_address: &str) -> Result<PathBuf> {
 
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params =
-        CertificateParams::new(vec![gateway_address.to_owned(), "localhost".to_owned()])?;
+        CertificateParams::new([gateway_addresses, &["localhost".to_owned()]].concat())?;
     params
         .distinguished_name
         .push(DnType::CommonName, "authstack lab gateway");

@@ -64,7 +64,10 @@ impl Setup {
         let programs =
             programs::find(&["setpriv", "nix-instantiate", "auth-core", "sample-service"])?;
         let keys = directory.join("keys");
-        let ca = keys::prepare(&keys, &format!("{}.1", self.network.prefix()))?;
+        let ca = keys::prepare(
+            &keys,
+            &[1, 2].map(|gateway| format!("{}.{gateway}", self.network.prefix())),
+        )?;
         let data = directory.join("data");
         fs::create_dir_all(&data)?;
         let scratch = scratch(&data)?;

@@ -18,7 +18,7 @@ pub enum TopologyName {
     /// Two nodes on one SQLite file.
     #[default]
     Single,
-    /// Three nodes on PostgreSQL.
+    /// Two gateways, three nodes on PostgreSQL.
     Cluster,
 }
 

@@ -122,6 +122,7 @@
   ports = {
     core = 8080;
     gatewayMetrics = 8404;
+    gatewayPeers = 8405;
     zipkin = 9411;
   };
 }

@@ -18,8 +18,11 @@
   hosts,
   # "ADDRESS:PORT" that answers plain HTTP with the way to HTTPS; null for none.
   listenPlain ? null,
-  # "ADDRESS:PORT" of an ACME client that proves over plain HTTP that the domain is ours; null for none.
-  acmeChallenge ? null,
+  # ACME clients that prove over plain HTTP that the domain is ours: [ { name; address = "ADDRESS:PORT"; } ], each gateway's own.
+  acmeChallenge ? [ ],
+  # The gateways that count together, this one included: { self = NAME; all = [ { name; address = "ADDRESS:PORT"; } ]; }, each with where it
+  # listens for the others; null for one alone.
+  gateways ? null,
   # The rest is in defaults.nix, each with its reason.
   # How many connections are held open.
   connections,
@@ -81,8 +84,9 @@ let
     else
       import ./haproxy/edge-auth.nix ((import ./defaults.nix).edge // edge // { inherit (routing) withToken live; });
   hasRoutes = routes != { };
+  counting = import ./haproxy/peers.nix { inherit gateways; };
   limiting = import ./haproxy/limits.nix {
-    inherit limits;
+    inherit limits counting;
     inherit (connections) requestsPerAddress;
   };
 
@@ -115,19 +119,25 @@ let
       "  maxconn ${toString connections.redirected}"
       (indented (fewConnections ++ logging.keep ++ ownHosts))
     ]
-    ++ optionals (acmeChallenge != null) [
+    ++ optionals (acmeChallenge != [ ]) [
       "  acl acme_challenge path_beg /.well-known/acme-challenge/"
     ]
     # 308 keeps the method and the body (RFC 9110).
     ++ [
-      "  http-request redirect scheme https code 308${if acmeChallenge == null then "" else " unless acme_challenge"}"
+      "  http-request redirect scheme https code 308${if acmeChallenge == [ ] then "" else " unless acme_challenge"}"
     ]
-    ++ optionals (acmeChallenge != null) [
+    ++ optionals (acmeChallenge != [ ]) [
       "  use_backend acme if acme_challenge"
       ""
       "backend acme"
-      "  server acme ${acmeChallenge}"
     ]
+    # Who does not run just now has ordered nothing, and who says 404 something else.
+    ++ optionals (builtins.length acmeChallenge > 1) [
+      "  option redispatch 1"
+      "  retries ${toString (2 * builtins.length acmeChallenge)}"
+      "  retry-on conn-failure empty-response 404"
+    ]
+    ++ map ({ name, address }: "  server ${name} ${address}") acmeChallenge
   );
 in
 if routing.problems != [ ] then
@@ -138,7 +148,7 @@ else
   global
     log ${log}
     maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
-  ${indented (import ./haproxy/tls.nix tlsProfile ++ edgeAuth.global ++ extraGlobal)}
+  ${indented (import ./haproxy/tls.nix tlsProfile ++ counting.global ++ edgeAuth.global ++ extraGlobal)}
 
   defaults
     mode http
@@ -267,6 +277,9 @@ else
   frontend stats
     bind ${statsListen}
     option dontlog-normal
+    # For who decides which gateway has the address: neither limits nor a flood of clients come between.
+    monitor-uri /healthz
+    monitor fail if { nbsrv(auth-core) eq 0 }
     http-request use-service prometheus-exporter if { path /metrics }
     stats enable
     stats uri /stats

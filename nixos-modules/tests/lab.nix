@@ -21,6 +21,8 @@ let
           auth3.roles = [ "core" ];
           gateway.address = "127.77.0.1";
           gateway.roles = [ "gateway" ];
+          gateway2.address = "127.77.0.2";
+          gateway2.roles = [ "gateway" ];
           zipkin.address = "127.77.0.24";
           zipkin.roles = [ "monitor" ];
         };

@@ -11,6 +11,17 @@ let
     auth2.address = "10.0.0.2";
     auth2.roles = [ "core" ];
   };
+  twoGateways = {
+    auth1.address = "10.0.0.1";
+    auth2.address = "10.0.0.2";
+    auth2.roles = [ "gateway" ];
+  };
+  virtualAddresses = [
+    {
+      address = "192.0.2.10/24";
+      interface = "eth0";
+    }
+  ];
   postgresql = {
     type = "postgresql";
     url = "postgres://auth-core@10.0.0.5/auth-core";
@@ -95,6 +106,33 @@ let
     "a certificate's file that nobody reads" = {
       config = also { gateway.tls.file = "/run/secrets/gateway.pem"; };
       says = ''Set tls.source to "file"'';
+    };
+    "an address that no second gateway could take" = {
+      config = also { gateway.virtualAddresses = virtualAddresses; };
+      says = "has no use with a single gateway";
+    };
+    "two gateways on an unknown interface" = {
+      config = also {
+        nodes = twoGateways;
+        gateway.virtualAddresses = virtualAddresses;
+      };
+      says = "none of networking.interfaces has 10.0.0.1";
+    };
+    "two gateways that cannot tell each other of the address" = {
+      config = also {
+        nodes = twoGateways;
+        gateway.vrrpInterface = "eth1";
+        gateway.virtualAddresses = [ { address = "2001:db8::10/64"; interface = "eth0"; } ];
+      };
+      says = "must have an address of the same version of IP as 10.0.0.1";
+    };
+    "two gateways with an address" = {
+      config = also {
+        nodes = twoGateways;
+        gateway.vrrpInterface = "eth1";
+        gateway.virtualAddresses = virtualAddresses;
+      };
+      says = null;
     };
     "a gateway to nowhere" = {
       config = also { nodes.auth1.roles = lib.mkForce [ "gateway" ]; };

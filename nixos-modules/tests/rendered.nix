@@ -66,6 +66,20 @@ let
       auth-core-credentials = service.LoadCredential;
       auth-core-reaches = service.IPAddressAllow or "everybody";
     }
+    // lib.optionalAttrs config.services.keepalived.enable {
+      vrrp = {
+        inherit (config.services.keepalived.vrrpInstances.authstack)
+          extraConfig
+          interface
+          noPreempt
+          priority
+          trackInterfaces
+          unicastPeers
+          unicastSrcIp
+          ;
+        virtualIps = map (ip: "${ip.addr} at ${ip.dev}") config.services.keepalived.vrrpInstances.authstack.virtualIps;
+      };
+    }
     // lib.optionalAttrs config.services.authstack.monitoring.enable {
       scraped = lib.listToAttrs (
         map (
@@ -94,6 +108,34 @@ let
     auth2 = evaluate (fleet "auth2");
     watch = evaluate (fleet "watch");
     database = evaluate (fleet "database");
+    # The second of two gateways that have one address.
+    gate2 = evaluate {
+      imports = [ (fleet "gate2") ];
+      networking.interfaces.eth1.ipv4.addresses = [
+        {
+          address = "10.0.0.12";
+          prefixLength = 24;
+        }
+      ];
+      security.acme.acceptTerms = true;
+      security.acme.defaults.email = "operator@example.org";
+      services.authstack = {
+        nodes.gate2.address = "10.0.0.12";
+        nodes.gate2.roles = [ "gateway" ];
+        gateway.tls.source = lib.mkForce "acme";
+        gateway.tls.file = lib.mkForce null;
+        gateway.virtualAddresses = [
+          {
+            address = "192.0.2.10/24";
+            interface = "eth0";
+          }
+          {
+            address = "2001:db8::10/64";
+            interface = "eth0";
+          }
+        ];
+      };
+    };
   };
   made = pkgs.linkFarm "authstack-rendered" (
     lib.mapAttrsToList (name: text: {

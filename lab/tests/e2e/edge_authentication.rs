@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::support::{PASSWORD, TestStack, code, eventually, start};
 
 const SERVING: &[&str] = &["auth1", "auth2", "gateway", "sample1"];
-const WITH_KEYS: &[&str] = &["auth1", "auth2", "gateway", "sample1", "edge-keys"];
+const WITH_KEYS: &[&str] = &["auth1", "auth2", "gateway", "sample1", "gateway-keys"];
 
 /// Starts the lab's own routes: /sample for everybody, /members, /staff for administrators, /live.
 async fn start_knowing_keys() -> TestStack {

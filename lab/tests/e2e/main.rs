@@ -17,3 +17,4 @@ mod sign_up_and_log_in;
 mod support;
 mod tls;
 mod tracing;
+mod two_gateways;

@@ -14,7 +14,10 @@ let
     targets = {
       alertmanager = [ (target "alertmanager" "127.77.0.22:9093") ];
       auth-core = cores;
-      gateway = [ (target "gateway" "127.77.0.1:8404") ];
+      gateway = [
+        (target "gateway" "127.77.0.1:8404")
+        (target "gateway2" "127.77.0.2:8404")
+      ];
       node-exporter = [ (target "node-exporter" "127.77.0.23:9100") ];
       prometheus = [ (target "prometheus" "127.77.0.21:9090") ];
       zipkin = [ (target "zipkin" "127.77.0.24:9411") ];
@@ -78,6 +81,13 @@ in
         keyDirectory = "/keys";
         askCore = "/ask-core.lua";
         askSocket = "/ask-core.sock";
+      };
+      gateways = {
+        self = "gateway";
+        all = [
+          (target "gateway" "127.77.0.1:8405")
+          (target "gateway2" "127.77.0.2:8405")
+        ];
       };
     }
   );

@@ -86,8 +86,34 @@ in
         idlePerNode = 4;
         queueSeconds = 1;
       };
+      gateways = {
+        self = "gate2";
+        all = [
+          {
+            name = "gate1";
+            address = "10.0.0.11:8405";
+          }
+          {
+            name = "gate2";
+            address = "10.0.0.12:8405";
+          }
+          {
+            name = "gate3";
+            address = "10.0.0.13:8405";
+          }
+        ];
+      };
       listenPlain = "0.0.0.0:80";
-      acmeChallenge = "127.0.0.1:1360";
+      acmeChallenge = [
+        {
+          name = "gate1";
+          address = "10.0.0.11:1360";
+        }
+        {
+          name = "gate2";
+          address = "10.0.0.12:1360";
+        }
+      ];
       tlsProfile = "modern";
       hstsSeconds = 0;
       answerSeconds = 4;

@@ -1,0 +1,192 @@
+//! Two gateways count together: who asks at both gets no more than who asks at one.
+
+use std::time::Duration;
+
+use lab::TopologyName;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::support::{CHEAP, TestStack, code, eventually, start_with};
+
+const BOTH: [&str; 2] = ["gateway", "gateway2"];
+const REQUESTS: &str = "/gateway/limits/requests/count";
+const HASHES: &str = "/gateway/limits/hashes/count";
+const FAILED_LOG_INS: &str = "/gateway/limits/failedLogIns/count";
+
+#[tokio::test]
+async fn of_a_burst_at_one_of_two_gateways_exactly_the_limit_passes_and_nothing_at_the_other() {
+    let mut stack = start_both().await;
+    stack.move_client_to(1);
+    let limit = stack.default_of(REQUESTS);
+    assert_eq!(passed(&stack, &["gateway"], 10 * limit, None).await, limit);
+    assert_eq!(passed(&stack, &["gateway2"], 10, None).await, 0);
+    stack.move_client_to(2);
+    assert_eq!(passed(&stack, &["gateway2"], 10, None).await, 10);
+}
+
+/// They tell each other after the fact, within some milliseconds, or more on a machine that is busy: what comes to both within that time passes at
+/// both. Here they come slowly enough.
+#[tokio::test]
+async fn of_what_comes_to_both_gateways_at_once_the_limit_passes_within_one_percent() {
+    let mut stack = start_both().await;
+    stack.move_client_to(1);
+    let limit = stack.default_of(REQUESTS);
+    let each = Duration::from_millis(20);
+    let passed = passed(&stack, &BOTH, limit + limit / 10, Some(each)).await;
+    assert!(passed.abs_diff(limit) <= limit / 100, "{passed} passed");
+}
+
+#[tokio::test]
+async fn hashes_and_failed_log_ins_at_both_gateways_are_added_up() {
+    let mut stack = start_both().await;
+    for (number, query, expected, limit) in [
+        (1, "mutation { signUp { message } }", "BAD_REQUEST", HASHES),
+        (
+            2,
+            "mutation { logIn(email: \"ana@example.com\", password: \"not the right one\") { message } }",
+            "INVALID_CREDENTIALS",
+            FAILED_LOG_INS,
+        ),
+    ] {
+        stack.move_client_to(number);
+        for count in 0..stack.default_of(limit) {
+            // The account has a limit of its own, at the node.
+            let query = query.replace("ana", &format!("user{count}"));
+            let answer = ask_at(&stack, BOTH[count % 2], &query).await;
+            assert_eq!(code(&answer), expected, "number {count} of {limit}");
+        }
+        let known = until_both_know(&stack, number).await;
+        for gateway in BOTH {
+            assert_eq!(
+                code(&ask_at(&stack, gateway, query).await),
+                "RATE_LIMITED",
+                "{limit} at {gateway}: {known:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_killed_is_told_by_the_other_what_it_had_counted() {
+    let mut stack = start_both().await;
+    stack.move_client_to(1);
+    let limit = stack.default_of(REQUESTS);
+    assert_eq!(passed(&stack, &["gateway"], limit + 1, None).await, limit);
+    stack.stack.kill_part("gateway").await.unwrap();
+    assert_eq!(passed(&stack, &["gateway2"], 1, None).await, 0);
+    stack.stack.start_part("gateway").await.unwrap();
+    until_both_know(&stack, 1).await;
+    assert_eq!(passed(&stack, &["gateway"], 1, None).await, 0);
+}
+
+async fn start_both() -> TestStack {
+    let parts = ["postgres", "auth1", "gateway", "gateway2"];
+    let stack = start_with(TopologyName::Cluster, &parts, Some(CHEAP)).await;
+    for gateway in BOTH {
+        eventually("the gateways hear each other", || async {
+            let peers = admin(&stack, gateway, "show peers").await;
+            peers
+                .lines()
+                .any(|line| line.contains("(remote") && line.contains("last_status=ESTA"))
+                .then_some(())
+        })
+        .await;
+    }
+    stack
+}
+
+/// Waits until both gateways have the same numbers of this client in their tables, and answers these numbers.
+async fn until_both_know(stack: &TestStack, client: u8) -> Vec<String> {
+    let address = stack.client_address(client).to_string();
+    eventually("both gateways know the same", || async {
+        let mut known = Vec::new();
+        for gateway in BOTH {
+            for table in BOTH {
+                let entries = admin(stack, gateway, &format!("show table gateways/{table}")).await;
+                let entry = entries.lines().find(|line| line.contains(&address));
+                let rates = entry.unwrap_or_default().split_whitespace();
+                known.push(
+                    rates
+                        .filter(|word| word.contains("_rate("))
+                        .collect::<String>(),
+                );
+            }
+        }
+        (known[..2] == known[2..] && known.concat() != "").then_some(known)
+    })
+    .await;
+}
+
+/// What HAProxy answers on its admin socket (its Management Guide, 9.3).
+async fn admin(stack: &TestStack, gateway: &str, command: &str) -> String {
+    let socket = stack
+        .directory()
+        .join("parts")
+        .join(gateway)
+        .join("admin.sock");
+    let mut stream = UnixStream::connect(socket).await.expect("an admin socket");
+    stream
+        .write_all(format!("{command}\n").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn ask_at(stack: &TestStack, gateway: &str, query: &str) -> Value {
+    let request = stack.client.post(stack.url(gateway) + "/graphql");
+    request
+        .json(&json!({ "query": query }))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap()
+}
+
+/// How many of so many requests pass, at these gateways at the same time: one after the other for each of eight clients' connections, as fast as
+/// they can or one `each` so often.
+async fn passed(
+    stack: &TestStack,
+    gateways: &[&str],
+    requests: usize,
+    each: Option<Duration>,
+) -> usize {
+    const CONNECTIONS: usize = 8;
+    let workers = CONNECTIONS.min(requests);
+    let mut asking = JoinSet::new();
+    for worker in 0..workers {
+        let url = stack.url(gateways[worker % gateways.len()]) + "/.well-known/jwks.json";
+        let client = stack.client.clone();
+        let share = requests / workers + usize::from(worker < requests % workers);
+        asking.spawn(async move {
+            let mut ticks = each.map(|each| {
+                let mut ticks = interval(each * workers as u32);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                ticks
+            });
+            let mut passed = 0;
+            for _ in 0..share {
+                if let Some(ticks) = &mut ticks {
+                    ticks.tick().await;
+                }
+                let status = client.get(&url).send().await.expect("an answer").status();
+                assert!(
+                    status == StatusCode::OK || status == StatusCode::TOO_MANY_REQUESTS,
+                    "{status}"
+                );
+                passed += usize::from(status == StatusCode::OK);
+            }
+            passed
+        });
+    }
+    asking.join_all().await.into_iter().sum()
+}
