@@ -70,7 +70,7 @@ let
   errors = import ./haproxy/errors.nix;
   logging = import ./haproxy/log.nix;
   routing = import ./haproxy/routes.nix {
-    inherit routes addresses;
+    inherit routes addresses counting;
     inherit (edgeAuth) remember;
   };
   edgeAuth =
@@ -272,7 +272,13 @@ else
     http-response set-header x-served-by %s
     default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2 maxconn ${toString connections.perNode} pool-max-conn ${toString connections.idlePerNode}
   ${indented (map server nodes)}
-  ${lines (routing.backends ++ edgeAuth.sections ++ limiting.table ++ connectionTable ++ plain)}
+  ${lines (
+    routing.backends
+    ++ edgeAuth.sections
+    ++ counting.sections ([ limiting.table ] ++ routing.tables)
+    ++ connectionTable
+    ++ plain
+  )}
 
   frontend stats
     bind ${statsListen}

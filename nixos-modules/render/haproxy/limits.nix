@@ -27,15 +27,44 @@ let
   seconds = limit: if limit == null then 0 else limit.seconds;
   longest = builtins.foldl' (a: b: if a > b then a else b) 0;
 
-  requestsNow = counting.sum "requests" "sc_http_req_rate(0)" "table_http_req_rate";
-  hashesNow = counting.sum "hashes" "sc_gpc1_rate(0)" "table_gpc1_rate";
-  failedLogInsNow = counting.sum "failed" "sc_gpc0_rate(0)" "table_gpc0_rate";
+  clients = counting.of table;
+  requestsNow = clients.sum "requests" "sc_http_req_rate(0)" "table_http_req_rate";
+  hashesNow = clients.sum "hashes" "sc_gpc1_rate(0)" "table_gpc1_rate";
+  failedLogInsNow = clients.sum "failed" "sc_gpc0_rate(0)" "table_gpc0_rate";
+
+  table = {
+    name = "clients";
+    key = "src,ipmask(32,64)";
+    # An entry is kept while a request is under way, too.
+    definition =
+      "type ipv6 size 100k expire ${
+        toString (
+          2
+          * longest (
+            map seconds [
+              { seconds = 1; }
+              requests
+              hashes
+              failedLogIns
+            ]
+          )
+        )
+      }s store "
+      + builtins.concatStringsSep "," (
+        [ "conn_cur" ]
+        ++ optionals (requests != null) [ "http_req_rate(${toString requests.seconds}s)" ]
+        ++ optionals (hashes != null) [ "gpc1_rate(${toString hashes.seconds}s)" ]
+        ++ optionals (failedLogIns != null) [ "gpc0_rate(${toString failedLogIns.seconds}s)" ]
+      );
+  };
 in
 {
+  inherit table;
+
   # For the beginning: whatever comes counts, refused or not, so whoever goes on stays out.
   # `conn_cur` is the number of requests here, each from this rule on until the client has the whole answer.
   countRequests =
-    [ "http-request track-sc0 ${counting.client} table ${counting.table}" ]
+    [ "http-request track-sc0 ${table.key} table ${clients.table}" ]
     ++ optionals (requests != null) (
       requestsNow.rules
       ++ [
@@ -75,27 +104,4 @@ in
     ++ optionals (failedLogIns != null) [
       "http-response sc-inc-gpc0(0) if { res.hdr(x-auth-outcome) -m str login-failed }"
     ];
-
-  # An entry is kept while a request is under way, too.
-  table = counting.tables (
-    "type ipv6 size 100k expire ${
-      toString (
-        2
-        * longest (
-          map seconds [
-            { seconds = 1; }
-            requests
-            hashes
-            failedLogIns
-          ]
-        )
-      )
-    }s store "
-    + builtins.concatStringsSep "," (
-      [ "conn_cur" ]
-      ++ optionals (requests != null) [ "http_req_rate(${toString requests.seconds}s)" ]
-      ++ optionals (hashes != null) [ "gpc1_rate(${toString hashes.seconds}s)" ]
-      ++ optionals (failedLogIns != null) [ "gpc0_rate(${toString failedLogIns.seconds}s)" ]
-    )
-  );
 }

@@ -10,47 +10,61 @@ let
   isSelf = gateway: gateway.name == gateways.self;
   others = builtins.filter (gateway: !isSelf gateway) gateways.all;
   own = builtins.head (builtins.filter isSelf gateways.all);
-  # The /64 network where addresses are free.
-  client = "src,ipmask(32,64)";
 in
 if gateways == null then
   {
-    inherit client;
-    table = "clients";
     global = [ ];
-    sum = _: own: _: {
-      rules = [ ];
-      sample = own;
-    };
-    tables = definition: [
-      ""
-      "backend clients"
-      "  stick-table ${definition}"
-    ];
+    of =
+      { name, ... }:
+      {
+        table = name;
+        sum = _: own: _: {
+          rules = [ ];
+          sample = own;
+        };
+      };
+    sections = builtins.concatMap (
+      { name, definition, ... }: [
+        ""
+        "backend ${name}"
+        "  stick-table ${definition}"
+      ]
+    );
   }
 else
+  let
+    tableOf = gateway: name: "gateways/${name}-${gateway.name}";
+  in
   {
-    inherit client;
-    # What is tracked, and counted up.
-    table = "gateways/${own.name}";
     global = [ "localpeer ${own.name}" ];
 
-    # What all gateways have counted: the rules that read the others' tables, and then the sum. `own` is a sample of the own table, `read` the
-    # converter that takes the same from another; it gives 0 for a client that is not there.
-    sum =
-      name: own: read:
-      let
-        elsewhere = "txn.${name}_elsewhere";
-      in
+    # What is counted under this name, by this key (a sample).
+    of =
+      { name, key, ... }:
       {
-        rules = [ "http-request set-var(${elsewhere}) int(0)" ] ++ map (
-          other: "http-request set-var(${elsewhere}) ${client},${read}(gateways/${other.name}),add(${elsewhere})"
-        ) others;
-        sample = "${own},add(${elsewhere})";
+        # What is tracked, and counted up.
+        table = tableOf own name;
+        # What all gateways have counted: the rules that read the others' tables, and then the sum. `own` is a sample of the own table,
+        # `read` the converter that takes the same from another; it gives 0 for a client that is not there.
+        sum =
+          variable: own: read:
+          let
+            elsewhere = "txn.${variable}_elsewhere";
+          in
+          {
+            rules = [
+              "http-request set-var(${elsewhere}) int(0)"
+            ]
+            ++ map (
+              other: "http-request set-var(${elsewhere}) ${key},${read}(${tableOf other name}),add(${elsewhere})"
+            ) others;
+            sample = "${own},add(${elsewhere})";
+          };
       };
 
-    tables =
-      definition:
+    # The tables of all that is counted: [ { name; definition; } ].
+    sections =
+      tables:
       [
         ""
         "peers gateways"
@@ -58,5 +72,7 @@ else
         "  server ${own.name}"
       ]
       ++ map (other: "  server ${other.name} ${other.address}") others
-      ++ map (gateway: "  table ${gateway.name} ${definition}") gateways.all;
+      ++ builtins.concatMap (
+        { name, definition, ... }: map (gateway: "  table ${name}-${gateway.name} ${definition}") gateways.all
+      ) tables;
   }

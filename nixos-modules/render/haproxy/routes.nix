@@ -7,6 +7,8 @@
   routes,
   # { NAME = ADDRESS; } of the hosts that servers may be named by.
   addresses,
+  # The gateways that count together, as peers.nix has them.
+  counting ? null,
   # Lines for the backend of a route that needs a token.
   remember ? [ ],
 }:
@@ -156,7 +158,7 @@ let
 
   # What the rules of each concern need: lines for the frontend, for the route's backend, and sections of their own.
   cors = import ./cors.nix;
-  windows = import ./windows.nix;
+  windows = import ./windows.nix counting;
   cache = import ./cache.nix;
   balance = import ./balance.nix;
 
@@ -219,7 +221,6 @@ let
       builtins.mapAttrs (address: { weight ? 100 }: server address weight + (balance route).ofServer address) route.servers
     )
   )
-  ++ (windows route).sections
   ++ (cache route).sections;
 in
 {
@@ -242,6 +243,8 @@ in
   );
   # For where errors are answered.
   refuse = optionals (known != [ ]) (ambiguous ++ identity);
+  # What is counted of them.
+  tables = concatLists (map (route: (windows route).tables) (filter (route: !route.maintenance) known));
   # Where browsers of other origins may call.
   cors = map (route: {
     here = "{ var(txn.route) -m str ${route.name} }";

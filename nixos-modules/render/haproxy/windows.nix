@@ -2,18 +2,28 @@
 #
 # Told to clients as draft-ietf-httpapi-ratelimit-headers has it. A refused request does not count, so a client that polls too often gets
 # what the limit allows, and not nothing. Who comes at once with others is counted before it is judged: exactly the limit passes.
-route:
+# The gateways that count together, as peers.nix has them.
+counting: route:
 let
   inherit (builtins) concatLists concatStringsSep elemAt genList length;
   errors = import ./errors.nix;
   inherit (route.limits) by windows;
-  table = "limits${route.name}";
-  key = {
-    address = "src,ipmask(32,64)";
-    subject = "var(txn.subject)";
-    apiKey = "var(txn.api_key)";
+  table = {
+    name = "limits${route.name}";
+    key =
+      {
+        address = "src,ipmask(32,64)";
+        subject = "var(txn.subject)";
+        apiKey = "var(txn.api_key)";
+      }
+      .${by};
+    definition = "type ${if by == "address" then "ipv6" else "string len 64"} size 100k expire ${
+      toString (2 * builtins.foldl' (a: b: if a > b then a else b) 0 (map (window: window.seconds) windows))
+    }s store ${
+      concatStringsSep "," (map (window: "gpc${toString window.number}_rate(${toString window.seconds}s)") numbered)
+    }";
   };
-  type = if by == "address" then "ipv6" else "string len 64";
+  clients = counting.of table;
   many = {
     address = "from your address";
     subject = "of this account";
@@ -24,7 +34,10 @@ let
   each = make: concatLists (map make numbered);
   told = make: concatStringsSep ", " (map make numbered);
   name = window: ''"${toString window.seconds}s"'';
-  used = window: "sc_gpc${toString window.number}_rate(2)";
+  count =
+    window:
+    clients.sum "window${toString window.number}" "sc_gpc${toString window.number}_rate(2)" "table_gpc${toString window.number}_rate";
+  used = window: (count window).sample;
   left = window: "txn.left${toString window.number}";
   is = window: condition: "{ ${used window} ${condition} ${toString window.count} }";
   full = window: "{ var(txn.full${toString window.number}) -m bool }";
@@ -32,12 +45,13 @@ in
 if windows == [ ] then
   {
     settings = [ ];
-    sections = [ ];
+    tables = [ ];
   }
 else
   {
     settings =
-      [ "http-request track-sc2 ${key.${by}} table ${table}" ]
+      [ "http-request track-sc2 ${table.key} table ${clients.table}" ]
+      ++ each (window: (count window).rules)
       ++ map (window: "http-request set-var(txn.full${toString window.number}) bool(true) if ${is window "ge"}") numbered
       ++ map (
         window: "http-request sc-inc-gpc${toString window.number}(2) unless ${concatStringsSep " or " (map full numbered)}"
@@ -61,9 +75,5 @@ else
         }'"
         "http-after-response set-header ratelimit '${told (window: "${name window};r=%[var(${left window})]")}'"
       ];
-    sections = [
-      ""
-      "backend ${table}"
-      "  stick-table type ${type} size 100k expire ${toString (2 * builtins.foldl' (a: b: if a > b then a else b) 0 (map (window: window.seconds) windows))}s store ${concatStringsSep "," (map (window: "gpc${toString window.number}_rate(${toString window.seconds}s)") numbered)}"
-    ];
+    tables = [ table ];
   }
