@@ -76,7 +76,12 @@ let
       else
         null;
     inherit (defaults) connections;
-    inherit (cfg) answerSeconds hstsSeconds limits;
+    inherit (cfg)
+      answerSeconds
+      cors
+      hstsSeconds
+      limits
+      ;
     tlsProfile = cfg.tls.profile;
     nodes = lib.mapAttrsToList (name: node: {
       inherit name;
@@ -88,29 +93,20 @@ let
     inherit addresses;
     edge = {
       issuer = "https://${stack.domain}";
-      keyDirectory = edgeKeys;
+      keyDirectory = edgeKeys.directory;
       askCore = "${./render/haproxy/ask-core.lua}";
       askSocket = "/run/haproxy/ask-core.sock";
     };
   };
 
-  # This module may be imported alone.
-  auth-core = stack.auth-core.package or (pkgs.callPackage ../auth-core/package.nix { });
   addresses = lib.mapAttrs (_: node: node.address) stack.nodes;
-  routeProblems = (import ./render/haproxy/routes.nix { inherit (cfg) routes; inherit addresses; }).problems;
+  routeProblems =
+    (import ./render/haproxy/routes.nix {
+      inherit (cfg) routes;
+      inherit addresses;
+    }).problems;
   needsToken = lib.any (route: route.requireToken != false) (lib.attrValues cfg.routes);
-  # What authstack-edge-keys.service keeps up to date. HAProxy needs files to start, so until then any key is there, and none in use.
-  edgeKeys = "/run/authstack-edge-keys";
-  keyFiles = map (slot: "${toString slot}.pem") (lib.range 1 edge.keySlots);
-  makeEdgeKeys = pkgs.writeShellScript "make-edge-keys" ''
-    set -e
-    export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
-    mkdir -p "$1"
-    for file in ${toString keyFiles}; do
-      [ -e "$1/$file" ] || install --mode=0644 ${./render/haproxy/no-key.pem} "$1/$file"
-    done
-    [ -e "$1/kids.map" ] || install --mode=0644 /dev/null "$1/kids.map"
-  '';
+  edgeKeys = import ./edge-keys.nix { inherit config lib pkgs; };
 
   # The very file that HAProxy will read, with a certificate of the moment in the place of the server's.
   checkedConfig =
@@ -124,14 +120,16 @@ let
       ''
         openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=check -keyout key.pem -out gateway.pem 2>/dev/null
         cat key.pem >> gateway.pem
-        ${makeEdgeKeys} keys
-        sed "s|${loadedCertificate}|$PWD/gateway.pem|; s|${edgeKeys}/|$PWD/keys/|" ${config.environment.etc."haproxy.cfg".source} > haproxy.cfg
+        ${edgeKeys.prepare} keys
+        sed "s|${loadedCertificate}|$PWD/gateway.pem|; s|${edgeKeys.directory}/|$PWD/keys/|" ${
+          config.environment.etc."haproxy.cfg".source
+        } > haproxy.cfg
         haproxy -c -f haproxy.cfg
         touch $out
       '';
 
   defaults = (import ./render/defaults.nix).gateway;
-  inherit (import ./render/defaults.nix) edge route;
+  routeOptions = import ./route-options.nix { inherit lib; };
 
   limit =
     what: default:
@@ -242,64 +240,10 @@ in
         ({option}`tls.file`, or `security.acme.certs.DOMAIN.extraDomainNames`). `/graphql` and `/.well-known/jwks.json` stay auth-core's on each host.
         The page on the gateway tells what reaches a service.
       '';
-      type = types.attrsOf (
-        types.submodule {
-          options = {
-            servers = mkOption {
-              example = {
-                "orders1:9000" = { };
-                "10.0.0.7:9000".weight = 50;
-              };
-              description = "Where the service is: `HOST:PORT`, with a host of {option}`services.authstack.nodes` or an IP address (`[fd00::7]:9000`).";
-              type = types.attrsOf (
-                types.submodule {
-                  options.weight = mkOption {
-                    type = types.ints.between 0 256;
-                    default = 100;
-                    description = "Share of the requests, in proportion to the weights of the other servers; 0 for none.";
-                  };
-                }
-              );
-            };
-            stripPrefix = mkOption {
-              type = types.bool;
-              default = route.stripPrefix;
-              description = "Whether the service gets the path without the route's prefix: `/7` for `/orders/7`.";
-            };
-            requireToken = mkOption {
-              type = types.either types.bool (types.enum [ "live" ]);
-              default = route.requireToken;
-              description = ''
-                Whether only requests with a good access token pass. The gateway checks it by itself, so a log-out counts when the
-                token has expired. With `"live"` it asks a core, too, and a log-out, a disabled account or another role counts within
-                a second.
-              '';
-            };
-            roles = mkOption {
-              type = types.listOf types.str;
-              default = route.roles;
-              example = [ "admin" ];
-              description = "The roles of those who may pass; none for all who have a token.";
-            };
-            answerSeconds = mkOption {
-              type = types.ints.between 1 3600;
-              default = route.answerSeconds;
-              description = "Timeout for the service's answer, and for each further part of it, in seconds.";
-            };
-            idleSeconds = mkOption {
-              type = types.ints.between 1 86400;
-              default = route.idleSeconds;
-              description = "Timeout of a WebSocket, or of a stream of server-sent events (`Accept: text/event-stream`), on which nothing is sent, in seconds.";
-            };
-            bodyBytes = mkOption {
-              type = types.nullOr types.ints.unsigned;
-              default = route.bodyBytes;
-              description = "The longest body of a request, in bytes; `null` for no limit. With a limit, a body must say by `Content-Length` how long it is.";
-            };
-          };
-        }
-      );
+      type = types.attrsOf (types.submodule routeOptions.route);
     };
+
+    cors = routeOptions.cors defaults.cors;
 
     hstsSeconds = mkOption {
       type = types.ints.unsigned;
@@ -314,159 +258,120 @@ in
     };
   };
 
-  config = lib.mkIf cfg.enable {
-    assertions = [
-      (fleet.notInStore "services.authstack.gateway.tls.file" cfg.tls.file
-        "Or set tls.source = \"acme\", which needs no file."
-      )
+  config = lib.mkIf cfg.enable (
+    lib.mkMerge [
+      (lib.mkIf needsToken edgeKeys.units)
       {
-        assertion = (cfg.tls.source == "file") == (cfg.tls.file != null);
-        message = ''
-          services.authstack.gateway.tls.source is "${cfg.tls.source}", but tls.file is ${
-            if cfg.tls.file == null then "not set. Set it to the PEM file" else "set. Set tls.source to \"file\""
-          }, or choose another tls.source.
-        '';
-      }
-      {
-        assertion = cores != { };
-        message = ''
-          services.authstack.gateway has nobody to send requests to: give at least one of services.authstack.nodes the role "core".
-        '';
+        assertions = [
+          (fleet.notInStore "services.authstack.gateway.tls.file" cfg.tls.file
+            "Or set tls.source = \"acme\", which needs no file."
+          )
+          {
+            assertion = (cfg.tls.source == "file") == (cfg.tls.file != null);
+            message = ''
+              services.authstack.gateway.tls.source is "${cfg.tls.source}", but tls.file is ${
+                if cfg.tls.file == null then
+                  "not set. Set it to the PEM file"
+                else
+                  "set. Set tls.source to \"file\""
+              }, or choose another tls.source.
+            '';
+          }
+          {
+            assertion = cores != { };
+            message = ''
+              services.authstack.gateway has nobody to send requests to: give at least one of services.authstack.nodes the role "core".
+            '';
+          }
+        ]
+        ++ map (message: {
+          assertion = false;
+          inherit message;
+        }) routeProblems;
+
+        services.haproxy = {
+          enable = true;
+          config = configText;
+        };
+
+        systemd.services.haproxy = fleet.waitingForAddress {
+          wants = certificateUnits;
+          after = certificateUnits;
+          # The authority asks for the proof on port 80.
+          before = lib.optional (cfg.tls.source == "acme") "acme-order-renew-${stack.domain}.service";
+          # New settings are taken up without dropping a connection. The trigger makes the check part of the system's build.
+          reloadIfChanged = true;
+          restartTriggers = [ checkedConfig ];
+          serviceConfig = {
+            ExecStartPre = lib.mkBefore (
+              [ "+${loadCertificate}" ] ++ lib.optional needsToken "+${edgeKeys.prepare} ${edgeKeys.directory}"
+            );
+            ExecReload = lib.mkForce [ "+${reload}" ];
+          };
+        };
+
+        security.acme.certs = lib.mkIf (cfg.tls.source == "acme") {
+          ${stack.domain} = {
+            listenHTTP = fleet.endpoint acmeAddress acmePort;
+            reloadServices = [ "haproxy.service" ];
+          };
+        };
+        # An order fails while the name does not lead here yet or the authority is away: it is tried again, each quarter of an hour.
+        systemd.services."acme-order-renew-${stack.domain}" = lib.mkIf (cfg.tls.source == "acme") {
+          serviceConfig.Restart = "on-failure";
+        };
+
+        systemd.services.authstack-certificate = lib.mkIf (cfg.tls.source == "internal-ca") {
+          description = "Make the gateway's certificate, by a certificate authority of this host's own";
+          wantedBy = [ "multi-user.target" ];
+          before = [ "haproxy.service" ];
+          path = [ pkgs.openssl ];
+          script = ''
+            cd "$STATE_DIRECTORY"
+            new="-x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256"
+            if [ ! -s ca.pem ]; then
+              openssl req $new -days 3650 -subj "/CN=authstack at ${stack.domain}" \
+                -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca-key.pem -out ca.pem.new
+              mv ca.pem.new ca.pem
+              chmod a+r ca.pem
+            fi
+            name=$(openssl x509 -in gateway.pem -noout -ext subjectAltName 2>/dev/null || true)
+            if ! openssl x509 -in gateway.pem -noout -checkend 2592000 2>/dev/null || [[ "$name" != *"DNS:${stack.domain}"* ]]; then
+              openssl req $new -days 365 -CA ca.pem -CAkey ca-key.pem -subj "/CN=${stack.domain}" \
+                -addext subjectAltName=DNS:${stack.domain} -addext basicConstraints=critical,CA:FALSE \
+                -addext extendedKeyUsage=serverAuth -keyout gateway-key.pem -out gateway.pem.new
+              cat gateway-key.pem >> gateway.pem.new
+              mv gateway.pem.new gateway.pem
+            fi
+          '';
+          serviceConfig = import ./hardening.nix // {
+            Type = "oneshot";
+            RemainAfterExit = true;
+            StateDirectory = "authstack/certificates";
+            StateDirectoryMode = "0755";
+            PrivateNetwork = true;
+          };
+        };
+
+        networking.firewall = lib.mkMerge [
+          (lib.mkIf cfg.openFirewall {
+            allowedTCPPorts = [
+              80
+              443
+            ];
+          })
+          (lib.mkIf stack.openFirewall (
+            fleet.reachableFrom (fleet.addresses (fleet.withRole "monitor")) stack.ports.gatewayMetrics
+          ))
+          (lib.mkIf (stack.openFirewall && severalGateways) (
+            lib.mkMerge (
+              map (fleet.reachableFrom (fleet.addresses (removeAttrs gateways [ stack.host ]))) (
+                [ stack.ports.gatewayPeers ] ++ lib.optional (cfg.tls.source == "acme") acmePort
+              )
+            )
+          ))
+        ];
       }
     ]
-    ++ map (message: {
-      assertion = false;
-      inherit message;
-    }) routeProblems;
-
-    services.haproxy = {
-      enable = true;
-      config = configText;
-    };
-
-    systemd.services.haproxy = fleet.waitingForAddress {
-      wants = certificateUnits;
-      after = certificateUnits;
-      # The authority asks for the proof on port 80.
-      before = lib.optional (cfg.tls.source == "acme") "acme-order-renew-${stack.domain}.service";
-      # New settings are taken up without dropping a connection. The trigger makes the check part of the system's build.
-      reloadIfChanged = true;
-      restartTriggers = [ checkedConfig ];
-      serviceConfig = {
-        ExecStartPre = lib.mkBefore (
-          [ "+${loadCertificate}" ] ++ lib.optional needsToken "+${makeEdgeKeys} ${edgeKeys}"
-        );
-        ExecReload = lib.mkForce [ "+${reload}" ];
-      };
-    };
-
-    # The public halves of the keys that sign tokens come from the cores; HAProxy takes them up by a reload.
-    systemd.services.authstack-edge-keys = lib.mkIf needsToken {
-      description = "Keep the gateway's copy of the keys that verify tokens";
-      wantedBy = [ "multi-user.target" ];
-      wants = [ "network-online.target" ];
-      after = [
-        "network-online.target"
-        "haproxy.service"
-      ];
-      serviceConfig = import ./hardening.nix // {
-        ExecStart = lib.escapeShellArgs (
-          [
-            (lib.getExe' auth-core "auth-core")
-            "keys"
-            "follow"
-            "--to"
-            edgeKeys
-            "--slots"
-            edge.keySlots
-            "--every"
-            edge.lookSeconds
-          ]
-          ++ map (address: "http://${fleet.endpoint address stack.ports.core}/.well-known/jwks.json") (fleet.addresses cores)
-        );
-        Restart = "always";
-        RestartSec = 1;
-        DynamicUser = true;
-        # HAProxy reads them, and they outlive a restart.
-        RuntimeDirectory = "authstack-edge-keys";
-        RuntimeDirectoryMode = "0755";
-        RuntimeDirectoryPreserve = true;
-        UMask = "0022";
-        IPAddressDeny = "any";
-        IPAddressAllow = fleet.addresses cores;
-      };
-    };
-    # Another unit, as it takes root's rights.
-    systemd.paths.authstack-edge-keys-changed = lib.mkIf needsToken {
-      wantedBy = [ "multi-user.target" ];
-      pathConfig.PathChanged = "${edgeKeys}/kids.map";
-    };
-    systemd.services.authstack-edge-keys-changed = lib.mkIf needsToken {
-      description = "Let the gateway take up the keys that verify tokens";
-      serviceConfig.Type = "oneshot";
-      serviceConfig.ExecStart = "${config.systemd.package}/bin/systemctl try-reload-or-restart haproxy.service";
-    };
-
-    security.acme.certs = lib.mkIf (cfg.tls.source == "acme") {
-      ${stack.domain} = {
-        listenHTTP = fleet.endpoint acmeAddress acmePort;
-        reloadServices = [ "haproxy.service" ];
-      };
-    };
-    # An order fails while the name does not lead here yet or the authority is away: it is tried again, each quarter of an hour.
-    systemd.services."acme-order-renew-${stack.domain}" = lib.mkIf (cfg.tls.source == "acme") {
-      serviceConfig.Restart = "on-failure";
-    };
-
-    systemd.services.authstack-certificate = lib.mkIf (cfg.tls.source == "internal-ca") {
-      description = "Make the gateway's certificate, by a certificate authority of this host's own";
-      wantedBy = [ "multi-user.target" ];
-      before = [ "haproxy.service" ];
-      path = [ pkgs.openssl ];
-      script = ''
-        cd "$STATE_DIRECTORY"
-        new="-x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256"
-        if [ ! -s ca.pem ]; then
-          openssl req $new -days 3650 -subj "/CN=authstack at ${stack.domain}" \
-            -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca-key.pem -out ca.pem.new
-          mv ca.pem.new ca.pem
-          chmod a+r ca.pem
-        fi
-        name=$(openssl x509 -in gateway.pem -noout -ext subjectAltName 2>/dev/null || true)
-        if ! openssl x509 -in gateway.pem -noout -checkend 2592000 2>/dev/null || [[ "$name" != *"DNS:${stack.domain}"* ]]; then
-          openssl req $new -days 365 -CA ca.pem -CAkey ca-key.pem -subj "/CN=${stack.domain}" \
-            -addext subjectAltName=DNS:${stack.domain} -addext basicConstraints=critical,CA:FALSE \
-            -addext extendedKeyUsage=serverAuth -keyout gateway-key.pem -out gateway.pem.new
-          cat gateway-key.pem >> gateway.pem.new
-          mv gateway.pem.new gateway.pem
-        fi
-      '';
-      serviceConfig = import ./hardening.nix // {
-        Type = "oneshot";
-        RemainAfterExit = true;
-        StateDirectory = "authstack/certificates";
-        StateDirectoryMode = "0755";
-        PrivateNetwork = true;
-      };
-    };
-
-    networking.firewall = lib.mkMerge [
-      (lib.mkIf cfg.openFirewall {
-        allowedTCPPorts = [
-          80
-          443
-        ];
-      })
-      (lib.mkIf stack.openFirewall (
-        fleet.reachableFrom (fleet.addresses (fleet.withRole "monitor")) stack.ports.gatewayMetrics
-      ))
-      (lib.mkIf (stack.openFirewall && severalGateways) (
-        lib.mkMerge (
-          map (fleet.reachableFrom (fleet.addresses (removeAttrs gateways [ stack.host ]))) (
-            [ stack.ports.gatewayPeers ] ++ lib.optional (cfg.tls.source == "acme") acmePort
-          )
-        )
-      ))
-    ];
-  };
+  );
 }

@@ -82,7 +82,9 @@ let
         sections = [ ];
       }
     else
-      import ./haproxy/edge-auth.nix ((import ./defaults.nix).edge // edge // { inherit (routing) withToken live; });
+      import ./haproxy/edge-auth.nix (
+        (import ./defaults.nix).edge // edge // { inherit (routing) withToken live; }
+      );
   hasRoutes = routes != { };
   counting = import ./haproxy/peers.nix { inherit gateways; };
   limiting = import ./haproxy/limits.nix {
@@ -103,11 +105,15 @@ let
 
   # The whole of what the client says is compared, so nothing is left in it on which we and a node might disagree.
   ownHosts = [
-    "acl own_host req.fhdr(host) -m reg -i '^(${builtins.concatStringsSep "|" (map escaped (hosts ++ routing.hosts))})(:[0-9]+)?$'"
-    "${errors.refuse 421 {
-      code = "MISDIRECTED_REQUEST";
-      message = "This host is not served here.";
-    }} unless own_host { req.fhdr_cnt(host) eq 1 }"
+    "acl own_host req.fhdr(host) -m reg -i '^(${
+      builtins.concatStringsSep "|" (map escaped (hosts ++ routing.hosts))
+    })(:[0-9]+)?$'"
+    "${
+      errors.refuse 421 {
+        code = "MISDIRECTED_REQUEST";
+        message = "This host is not served here.";
+      }
+    } unless own_host { req.fhdr_cnt(host) eq 1 }"
   ];
   escaped = builtins.replaceStrings [ "." "[" "]" ] [ "\\." "\\[" "\\]" ];
 
@@ -124,7 +130,9 @@ let
     ]
     # 308 keeps the method and the body (RFC 9110).
     ++ [
-      "  http-request redirect scheme https code 308${if acmeChallenge == [ ] then "" else " unless acme_challenge"}"
+      "  http-request redirect scheme https code 308${
+          if acmeChallenge == [ ] then "" else " unless acme_challenge"
+        }"
     ]
     ++ optionals (acmeChallenge != [ ]) [
       "  use_backend acme if acme_challenge"
@@ -143,152 +151,160 @@ in
 if routing.problems != [ ] then
   throw (lines routing.problems)
 else
-''
-  # Rendered by nixos-modules/render/haproxy.nix: change it there.
-  global
-    log ${log}
-    maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
-  ${indented (import ./haproxy/tls.nix tlsProfile ++ counting.global ++ edgeAuth.global ++ extraGlobal)}
+  ''
+    # Rendered by nixos-modules/render/haproxy.nix: change it there.
+    global
+      log ${log}
+      maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
+    ${indented (
+      import ./haproxy/tls.nix tlsProfile ++ counting.global ++ edgeAuth.global ++ extraGlobal
+    )}
 
-  defaults
-    mode http
-    log global
-    option dontlognull
-    timeout connect 2s
-    # For handshakes, too, which have a timeout of their own since 3.0 alone.
-    timeout client 10s
-    timeout server ${toString answerSeconds}s
-    timeout http-request 10s
-    timeout queue ${toString connections.queueSeconds}s
-    timeout check 2s
-  ${indented logging.formats}
+    defaults
+      mode http
+      log global
+      option dontlognull
+      timeout connect 2s
+      # For handshakes, too, which have a timeout of their own since 3.0 alone.
+      timeout client 10s
+      timeout server ${toString answerSeconds}s
+      timeout http-request 10s
+      timeout queue ${toString connections.queueSeconds}s
+      timeout check 2s
+    ${indented logging.formats}
 
-  frontend gateway
-    bind ${listen} ssl crt ${certificate} alpn h2,http/1.1
-    maxconn ${toString connections.clients}
-  ${indented fewConnections}
-    # Here rather than in `defaults`, where HAProxy 3.0.0 frees them twice.
-  ${indented errors.own}
+    frontend gateway
+      bind ${listen} ssl crt ${certificate} alpn h2,http/1.1
+      maxconn ${toString connections.clients}
+    ${indented fewConnections}
+      # Here rather than in `defaults`, where HAProxy 3.0.0 frees them twice.
+    ${indented errors.own}
 
-    # Alive while at least one node can serve.
-    monitor-uri /healthz
-    monitor fail if { nbsrv(auth-core) eq 0 }
+      # Alive while at least one node can serve.
+      monitor-uri /healthz
+      monitor fail if { nbsrv(auth-core) eq 0 }
 
-    # Only a whole request is answered or passed on: an error that comes before its end reaches HTTP/2 clients as a broken stream.
-    # On routes that is so for what says that it is short alone: streams must go on at once.
-    acl public_path path ${publicPaths}
-  ${indented (
-    if hasRoutes then
-      routing.choose
+      # Only a whole request is answered or passed on: an error that comes before its end reaches HTTP/2 clients as a broken stream.
+      # On routes that is so for what says that it is short alone: streams must go on at once.
+      acl public_path path ${publicPaths}
+    ${indented (
+      if hasRoutes then
+        routing.choose
+        ++ [
+          "acl short req.hdr(content-length) -m int le 8192"
+          "http-request wait-for-body time 10s if !routed or short"
+        ]
+      else
+        [ "option http-buffer-request" ]
+    )}
+
+      # Every request gets a trace id here, whatever the client sent: the edge is where a trace begins.
+      http-request set-var(txn.trace_id) uuid,regsub(-,,g)
+      http-request set-var(txn.span_id) uuid,regsub(-,,g),bytes(0,16)
+      http-request del-header b3
+      http-request del-header x-b3- -m beg
+      http-request del-header tracestate
+      http-request set-header traceparent "00-%[var(txn.trace_id)]-%[var(txn.span_id)]-01"
+      http-request set-header x-request-id %[var(txn.trace_id)]
+    ${indented (
+      import ./haproxy/headers.nix { inherit hstsSeconds hasRoutes; }
+      ++ logging.keep
+      ++ limiting.countRequests
+      ++ ownHosts
       ++ [
-        "acl short req.hdr(content-length) -m int le 8192"
-        "http-request wait-for-body time 10s if !routed or short"
+        # A node takes a hundred, some of which are ours, and says nothing when it refuses more.
+        "${
+          errors.refuse 431 {
+            code = "BAD_REQUEST";
+            message = "The headers are too many.";
+          }
+        } if { req.fhdr_cnt gt 64 } or { req.hdrs,length gt 12288 }"
+        # Both fit into HAProxy's buffer: what does not is no request to it.
+        "${
+          errors.refuse 414 {
+            code = "BAD_REQUEST";
+            message = "The URL is longer than 8192 bytes: send a long query by POST.";
+          }
+        } if { url,length gt 8192 }"
       ]
-    else
-      [ "option http-buffer-request" ]
-  )}
+    )}
 
-    # Every request gets a trace id here, whatever the client sent: the edge is where a trace begins.
-    http-request set-var(txn.trace_id) uuid,regsub(-,,g)
-    http-request set-var(txn.span_id) uuid,regsub(-,,g),bytes(0,16)
-    http-request del-header b3
-    http-request del-header x-b3- -m beg
-    http-request del-header tracestate
-    http-request set-header traceparent "00-%[var(txn.trace_id)]-%[var(txn.span_id)]-01"
-    http-request set-header x-request-id %[var(txn.trace_id)]
-  ${indented (
-    import ./haproxy/headers.nix { inherit hstsSeconds hasRoutes; }
-    ++ logging.keep
-    ++ limiting.countRequests
-    ++ ownHosts
-    ++ [
-      # A node takes a hundred, some of which are ours, and says nothing when it refuses more.
-      "${errors.refuse 431 {
-        code = "BAD_REQUEST";
-        message = "The headers are too many.";
-      }} if { req.fhdr_cnt gt 64 } or { req.hdrs,length gt 12288 }"
-      # Both fit into HAProxy's buffer: what does not is no request to it.
-      "${errors.refuse 414 {
-        code = "BAD_REQUEST";
-        message = "The URL is longer than 8192 bytes: send a long query by POST.";
-      }} if { url,length gt 8192 }"
-    ]
-  )}
+      # What a client says about its own address is not believed.
+      http-request del-header forwarded
+      http-request set-header x-forwarded-for %[src]
+      http-request set-header x-forwarded-proto https
 
-    # What a client says about its own address is not believed.
-    http-request del-header forwarded
-    http-request set-header x-forwarded-for %[src]
-    http-request set-header x-forwarded-proto https
-
-  ${indented (
-    routing.refuse
-    ++ (import ./haproxy/cors.nix).preflights (
-      [
-        {
-          here = "${toCore}public_path";
-          inherit cors;
+    ${indented (
+      routing.refuse
+      ++ (import ./haproxy/cors.nix).preflights (
+        [
+          {
+            here = "${toCore}public_path";
+            inherit cors;
+          }
+        ]
+        ++ routing.cors
+      )
+    )}
+      # Only the public interface passes, and what has a route: a node's metrics and health stay inside.
+      ${
+        errors.refuse 404 {
+          code = "NOT_FOUND";
+          message = "No such path: the API is at /graphql.";
         }
-      ]
-      ++ routing.cors
-    )
-  )}
-    # Only the public interface passes, and what has a route: a node's metrics and health stay inside.
-    ${errors.refuse 404 {
-      code = "NOT_FOUND";
-      message = "No such path: the API is at /graphql.";
-    }} unless public_path${if hasRoutes then " or routed" else ""}
-  ${indented edgeAuth.rules}
+      } unless public_path${if hasRoutes then " or routed" else ""}
+    ${indented edgeAuth.rules}
 
-    # What may change something, and what may cost a hash. Nothing that does can do without these words; `\u` might hide them, and
-    # so might a body that is not whole in the buffer.
-    http-request set-var(txn.body_length) req.body_len
-    acl whole_body req.hdr(content-length),sub(txn.body_length) -m int 0
-    http-request set-var(txn.may_change) bool(true) if ${toCore}METH_POST !whole_body
-    http-request set-var(txn.may_change) bool(true) if ${toCore}METH_POST { req.body -m sub mutation '\u' }
-    http-request set-var(txn.may_hash) bool(true) if ${toCore}METH_POST !whole_body
-    http-request set-var(txn.may_hash) bool(true) if ${toCore}METH_POST { req.body -m sub ${builtins.concatStringsSep " " hashingMutations} '\u' }
-  ${indented limiting.countHashes}
-    # For the counters alone.
-    http-response del-header x-auth-outcome
-    http-response del-header x-auth-hashes
+      # What may change something, and what may cost a hash. Nothing that does can do without these words; `\u` might hide them, and
+      # so might a body that is not whole in the buffer.
+      http-request set-var(txn.body_length) req.body_len
+      acl whole_body req.hdr(content-length),sub(txn.body_length) -m int 0
+      http-request set-var(txn.may_change) bool(true) if ${toCore}METH_POST !whole_body
+      http-request set-var(txn.may_change) bool(true) if ${toCore}METH_POST { req.body -m sub mutation '\u' }
+      http-request set-var(txn.may_hash) bool(true) if ${toCore}METH_POST !whole_body
+      http-request set-var(txn.may_hash) bool(true) if ${toCore}METH_POST { req.body -m sub ${builtins.concatStringsSep " " hashingMutations} '\u' }
+    ${indented limiting.countHashes}
+      # For the counters alone.
+      http-response del-header x-auth-outcome
+      http-response del-header x-auth-hashes
 
-  ${indented routing.use}
-    default_backend auth-core
+    ${indented routing.use}
+      default_backend auth-core
 
-  backend auth-core
-    balance roundrobin
-    option httpchk
-    http-check send meth GET uri /readyz ver HTTP/1.1 hdr host auth-core
-    http-check expect status 200
+    backend auth-core
+      balance roundrobin
+      option httpchk
+      http-check send meth GET uri /readyz ver HTTP/1.1 hdr host auth-core
+      http-check expect status 200
 
-    # What never reached a node is tried on another. What may have been executed, because a node broke off or hangs, is
-    # repeated only where that is harmless:
-    # whatever carries an Idempotency-Key, which the nodes honour, and queries.
-    option redispatch 1
-    retries 3
-    retry-on conn-failure empty-response response-timeout
-    http-request disable-l7-retry if { var(txn.may_change) -m bool } !{ req.hdr(idempotency-key) -m found }
+      # What never reached a node is tried on another. What may have been executed, because a node broke off or hangs, is
+      # repeated only where that is harmless:
+      # whatever carries an Idempotency-Key, which the nodes honour, and queries.
+      option redispatch 1
+      retries 3
+      retry-on conn-failure empty-response response-timeout
+      http-request disable-l7-retry if { var(txn.may_change) -m bool } !{ req.hdr(idempotency-key) -m found }
 
-    http-response set-header x-served-by %s
-    default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2 maxconn ${toString connections.perNode} pool-max-conn ${toString connections.idlePerNode}
-  ${indented (map server nodes)}
-  ${lines (
-    routing.backends
-    ++ edgeAuth.sections
-    ++ counting.sections ([ limiting.table ] ++ routing.tables)
-    ++ connectionTable
-    ++ plain
-  )}
+      http-response set-header x-served-by %s
+      default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2 maxconn ${toString connections.perNode} pool-max-conn ${toString connections.idlePerNode}
+    ${indented (map server nodes)}
+    ${lines (
+      routing.backends
+      ++ edgeAuth.sections
+      ++ counting.sections ([ limiting.table ] ++ routing.tables)
+      ++ connectionTable
+      ++ plain
+    )}
 
-  frontend stats
-    bind ${statsListen}
-    option dontlog-normal
-    # For who decides which gateway has the address: neither limits nor a flood of clients come between.
-    monitor-uri /healthz
-    monitor fail if { nbsrv(auth-core) eq 0 }
-    http-request use-service prometheus-exporter if { path /metrics }
-    stats enable
-    stats uri /stats
-    stats refresh 5s
-    stats show-legends
-''
+    frontend stats
+      bind ${statsListen}
+      option dontlog-normal
+      # For who decides which gateway has the address: neither limits nor a flood of clients come between.
+      monitor-uri /healthz
+      monitor fail if { nbsrv(auth-core) eq 0 }
+      http-request use-service prometheus-exporter if { path /metrics }
+      stats enable
+      stats uri /stats
+      stats refresh 5s
+      stats show-legends
+  ''

@@ -8,5 +8,12 @@ let
     message = "This service is not for your address.";
   };
 in
-(if route.allow == [ ] then [ ] else [ "${refused} unless { src ${concatStringsSep " " route.allow} }" ])
-++ (if route.deny == [ ] then [ ] else [ "${refused} if { src ${concatStringsSep " " route.deny} }" ])
+(
+  if route.allow == [ ] then
+    [ ]
+  else
+    [ "${refused} unless { src ${concatStringsSep " " route.allow} }" ]
+)
+++ (
+  if route.deny == [ ] then [ ] else [ "${refused} if { src ${concatStringsSep " " route.deny} }" ]
+)

@@ -32,20 +32,28 @@ in
     "timeout check 1s"
   ]
   ++ checks.${route.health.by}
-  ++ optionals route.sticky [ "cookie route${cookieOf route.name} insert indirect nocache httponly secure attr SameSite=Lax" ]
+  ++ optionals route.sticky [
+    "cookie route${cookieOf route.name} insert indirect nocache httponly secure attr SameSite=Lax"
+  ]
   ++ optionals (route.serverHeader != null) (
-    map (server: "use-server ${nameOf server} if { req.fhdr(${route.serverHeader}) -m str ${nameOf server} }") (attrNames route.servers)
+    map (
+      server: "use-server ${nameOf server} if { req.fhdr(${route.serverHeader}) -m str ${nameOf server} }"
+    ) (attrNames route.servers)
   )
   ++ [
     (
       "default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2"
       + option (route.slowStartSeconds > 0) "slowstart ${toString route.slowStartSeconds}s"
-      + option (route.circuitBreaker != null) "observe layer7 error-limit ${toString route.circuitBreaker} on-error mark-down"
+      + option (
+        route.circuitBreaker != null
+      ) "observe layer7 error-limit ${toString route.circuitBreaker} on-error mark-down"
       + option (route.requestsPerServer != null) "maxconn ${toString route.requestsPerServer}"
     )
   ];
   # What a server of this address has besides. The cookie says nothing of the address.
   ofServer =
     address:
-    option route.sticky "cookie ${builtins.substring 0 16 (builtins.hashString "sha256" "${route.name} ${address}")}";
+    option route.sticky "cookie ${
+      builtins.substring 0 16 (builtins.hashString "sha256" "${route.name} ${address}")
+    }";
 }

@@ -1,7 +1,12 @@
 # Cross-origin requests of browsers to a route (CORS, https://fetch.spec.whatwg.org): the gateway answers preflights, and says which
 # pages may read an answer. What the service says of it does not pass.
 let
-  inherit (builtins) concatLists concatStringsSep filter map;
+  inherit (builtins)
+    concatLists
+    concatStringsSep
+    filter
+    map
+    ;
   errors = import ./errors.nix;
   optionals = condition: list: if condition then list else [ ];
   list = concatStringsSep ", ";
@@ -17,10 +22,12 @@ let
       "http-request set-var-fmt(txn.cors_expose) \"${list cors.exposeHeaders}\" if ${here}"
     ]
     ++ [
-      "${errors.refuse 403 {
-        code = "ORIGIN_NOT_ALLOWED";
-        message = "Pages of this origin may not call this service.";
-      }} if ${here} preflight !{ var(txn.cors_origin) -m found }"
+      "${
+        errors.refuse 403 {
+          code = "ORIGIN_NOT_ALLOWED";
+          message = "Pages of this origin may not call this service.";
+        }
+      } if ${here} preflight !{ var(txn.cors_origin) -m found }"
       (
         "http-request return status 204 hdr access-control-allow-methods \"${list cors.methods}\""
         + (if cors.headers == [ ] then "" else " hdr access-control-allow-headers \"${list cors.headers}\"")
@@ -49,5 +56,6 @@ in
     );
 
   # For the backend of a route.
-  settings = route: optionals (route.cors != null) [ "http-response del-header access-control- -m beg" ];
+  settings =
+    route: optionals (route.cors != null) [ "http-response del-header access-control- -m beg" ];
 }

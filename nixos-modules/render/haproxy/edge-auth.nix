@@ -25,7 +25,12 @@
   askSocket,
 }:
 let
-  inherit (builtins) concatLists concatStringsSep genList map;
+  inherit (builtins)
+    concatLists
+    concatStringsSep
+    genList
+    map
+    ;
   errors = import ./errors.nix;
   names = concatStringsSep " ";
   optionals = condition: list: if condition then list else [ ];
@@ -94,7 +99,9 @@ in
     "${errors.unauthenticated.expired} if token_route { var(txn.verdict) -m str TOKEN_EXPIRED }"
     "${errors.unauthenticated.invalid} if token_route !known_key !{ var(txn.verdict) -m str GOOD }"
   ]
-  ++ optionals (live != [ ]) [ "${errors.unauthenticated.invalid} if live_route !{ var(txn.verdict) -m str GOOD }" ]
+  ++ optionals (live != [ ]) [
+    "${errors.unauthenticated.invalid} if live_route !{ var(txn.verdict) -m str GOOD }"
+  ]
   ++ map (name: "http-request set-header x-auth-${name} %[var(txn.${name})] if token_route") [
     "subject"
     "email"

@@ -54,11 +54,15 @@ in
 
   unauthenticated = {
     missing = challenge 401 "" (unauthenticated "A valid access token is needed.");
-    invalid = challenge 401 ", error=\"invalid_token\"" (unauthenticated "A valid access token is needed.");
-    expired = challenge 401 ", error=\"invalid_token\", error_description=\"The access token has expired.\"" {
-      code = "TOKEN_EXPIRED";
-      message = "The access token has expired.";
-    };
+    invalid = challenge 401 ", error=\"invalid_token\"" (
+      unauthenticated "A valid access token is needed."
+    );
+    expired =
+      challenge 401 ", error=\"invalid_token\", error_description=\"The access token has expired.\""
+        {
+          code = "TOKEN_EXPIRED";
+          message = "The access token has expired.";
+        };
     # Nobody can tell.
     unknown = "${refuse 503 (unavailable "The access token cannot be checked at the moment. Try again shortly.")} hdr retry-after 1";
   };
@@ -70,6 +74,10 @@ in
   # HAProxy's own errors, for the section `defaults`.
   own = builtins.attrValues (
     builtins.mapAttrs (
-      status: error: "http-error status ${status} ${content error}${if status == "503" then " hdr retry-after 1" else ""}"
+      status: error:
+      "http-error status ${status} ${content error}${
+        if status == "503" then " hdr retry-after 1" else ""
+      }"
     ) own
-  );}
+  );
+}

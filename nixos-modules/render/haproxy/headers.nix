@@ -11,7 +11,9 @@ in
   "http-after-response set-header x-trace-id %[var(txn.trace_id)] if { var(txn.trace_id) -m found }"
   "http-after-response set-header x-request-id %[var(txn.trace_id)] if { var(txn.trace_id) -m found }"
 ]
-++ optionals (hstsSeconds > 0) [ "http-after-response set-header strict-transport-security max-age=${toString hstsSeconds}" ]
+++ optionals (hstsSeconds > 0) [
+  "http-after-response set-header strict-transport-security max-age=${toString hstsSeconds}"
+]
 ++ [
   "http-after-response set-header x-content-type-options nosniff"
   "http-after-response set-header referrer-policy no-referrer if ${unless "referrer-policy"}${ofTheApi}"

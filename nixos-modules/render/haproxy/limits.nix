@@ -63,19 +63,22 @@ in
 
   # For the beginning: whatever comes counts, refused or not, so whoever goes on stays out.
   # `conn_cur` is the number of requests here, each from this rule on until the client has the whole answer.
-  countRequests =
-    [ "http-request track-sc0 ${table.key} table ${clients.table}" ]
-    ++ optionals (requests != null) (
-      requestsNow.rules
-      ++ [
-        (tooMany requests "Too many requests from your address." "{ ${requestsNow.sample} gt ${toString requests.count} }")
-      ]
-    )
+  countRequests = [
+    "http-request track-sc0 ${table.key} table ${clients.table}"
+  ]
+  ++ optionals (requests != null) (
+    requestsNow.rules
     ++ [
-      (tooMany { seconds = 1; } "Too many requests from your address are under way."
-        "{ sc_conn_cur(0) gt ${toString requestsPerAddress} }"
+      (tooMany requests "Too many requests from your address."
+        "{ ${requestsNow.sample} gt ${toString requests.count} }"
       )
-    ];
+    ]
+  )
+  ++ [
+    (tooMany { seconds = 1; } "Too many requests from your address are under way."
+      "{ sc_conn_cur(0) gt ${toString requestsPerAddress} }"
+    )
+  ];
 
   # For the end: only what would go to a node now. A hash is counted when it is asked for, so that neither a crowd at once nor
   # who goes away before the answer gets more; the node's own word in the answer adds what could not be known before.

@@ -24,7 +24,8 @@ if gateways == null then
         };
       };
     sections = builtins.concatMap (
-      { name, definition, ... }: [
+      { name, definition, ... }:
+      [
         ""
         "backend ${name}"
         "  stick-table ${definition}"
@@ -73,6 +74,7 @@ else
       ]
       ++ map (other: "  server ${other.name} ${other.address}") others
       ++ builtins.concatMap (
-        { name, definition, ... }: map (gateway: "  table ${name}-${gateway.name} ${definition}") gateways.all
+        { name, definition, ... }:
+        map (gateway: "  table ${name}-${gateway.name} ${definition}") gateways.all
       ) tables;
   }

@@ -13,7 +13,19 @@
   remember ? [ ],
 }:
 let
-  inherit (builtins) attrNames concatLists concatStringsSep elem filter hasAttr head map match stringLength tail;
+  inherit (builtins)
+    attrNames
+    concatLists
+    concatStringsSep
+    elem
+    filter
+    hasAttr
+    head
+    map
+    match
+    stringLength
+    tail
+    ;
   optionals = condition: list: if condition then list else [ ];
   errors = import ./errors.nix;
 
@@ -80,7 +92,13 @@ let
             null
         )
       ]
-      ++ map (role: if match "[A-Za-z0-9_-]+" role == null then "${option}.roles: \"${role}\" is no name of a role." else null) route.roles
+      ++ map (
+        role:
+        if match "[A-Za-z0-9_-]+" role == null then
+          "${option}.roles: \"${role}\" is no name of a role."
+        else
+          null
+      ) route.roles
       ++ map ofServer (attrNames route.servers)
     );
   problems = concatLists (builtins.attrValues (builtins.mapAttrs problemsOf routes));
@@ -132,10 +150,12 @@ let
     "acl ambiguous_path path -m reg '//|/\\.\\.?(/|$)'"
     "acl ambiguous_path path -m sub '\\' ;"
     "acl ambiguous_path url -m sub '#'"
-    "${errors.refuse 400 {
-      code = "BAD_REQUEST";
-      message = "This path can be read in several ways: write it without needless encoding, empty segments, `.`, `..` and `;`.";
-    }} if ambiguous_path !public_path"
+    "${
+      errors.refuse 400 {
+        code = "BAD_REQUEST";
+        message = "This path can be read in several ways: write it without needless encoding, empty segments, `.`, `..` and `;`.";
+      }
+    } if ambiguous_path !public_path"
   ];
   # Who asks is told to services by the gateway alone. Some services take `_` and `-` for the same.
   identity = [
@@ -154,7 +174,9 @@ let
       bracketed = if match ".*:.*" ip != null && match "\\[.*" ip == null then "[${ip}]" else ip;
     in
     weight:
-    "server ${builtins.replaceStrings [ "[" "]" ] [ "" "" ] address} ${bracketed}:${port} weight ${toString weight}";
+    "server ${
+      builtins.replaceStrings [ "[" "]" ] [ "" "" ] address
+    } ${bracketed}:${port} weight ${toString weight}";
 
   # What the rules of each concern need: lines for the frontend, for the route's backend, and sections of their own.
   cors = import ./cors.nix;
@@ -166,62 +188,76 @@ let
   maintained = route: [
     ""
     "backend ${route.name}"
-    "  ${errors.refuse 503 {
-      code = "MAINTENANCE";
-      message = "This service is being maintained. Try again later.";
-    }} hdr retry-after 60"
+    "  ${
+        errors.refuse 503 {
+          code = "MAINTENANCE";
+          message = "This service is being maintained. Try again later.";
+        }
+      } hdr retry-after 60"
   ];
-  serving = route: [
-    ""
-    "backend ${route.name}"
-    "  timeout server ${toString route.answerSeconds}s"
-    "  # Of WebSockets, and of streams of events, which clients ask for by this type."
-    "  timeout tunnel ${toString route.idleSeconds}s"
-    "  http-request set-timeout server ${toString route.idleSeconds}s if { req.hdr(accept) -m sub text/event-stream }"
-  ]
-  ++ map (line: "  ${line}") (
-    import ./addresses.nix route
-    ++ (windows route).settings
-    ++ optionals (route.bodyBytes != null) [
-      "${errors.refuse 413 {
-        code = "PAYLOAD_TOO_LARGE";
-        message = "The body is longer than ${toString route.bodyBytes} bytes.";
-      }} if { req.hdr(content-length) -m int gt ${toString route.bodyBytes} }"
-      # A stream says nothing of its length. Its first byte tells it from a request without a body; a WebSocket has none to wait for.
-      "acl sized req.hdr(content-length) -m found"
-      "http-request wait-for-body time 10s at-least 1 if !sized !{ req.hdr(upgrade) -m found }"
-      "${errors.refuse 411 {
-        code = "LENGTH_REQUIRED";
-        message = "Say by Content-Length how long the body is: there is a limit.";
-      }} if !sized { req.body_size gt 0 } or { req.hdr(transfer-encoding) -m found }"
+  serving =
+    route:
+    [
+      ""
+      "backend ${route.name}"
+      "  timeout server ${toString route.answerSeconds}s"
+      "  # Of WebSockets, and of streams of events, which clients ask for by this type."
+      "  timeout tunnel ${toString route.idleSeconds}s"
+      "  http-request set-timeout server ${toString route.idleSeconds}s if { req.hdr(accept) -m sub text/event-stream }"
     ]
-    ++ optionals (route.requireToken != false) remember
-    ++ optionals (route.roles != [ ]) [
-      "${errors.forbidden} unless { var(txn.role) -m str ${concatStringsSep " " route.roles} }"
-    ]
-    ++ (cache route).settings
-    ++ cors.settings route
-    ++ optionals route.compress [
-      "compression algo gzip"
-      "compression type text/html text/css text/plain text/csv text/javascript application/javascript application/json application/graphql-response+json image/svg+xml"
-    ]
-    ++ optionals (route.stripPrefix && route.path != "/") [
-      "http-request set-path /%[path,bytes(${toString (stringLength route.path + 1)})]"
-    ]
-    ++ [
-      "http-response set-header x-served-by %s"
-      "# What may have been executed is repeated where that is harmless (RFC 9110, 9.2.1)."
-      "option redispatch 1"
-      "retries 3"
-      "retry-on conn-failure empty-response response-timeout"
-      "http-request disable-l7-retry unless METH_GET or { method OPTIONS }"
-    ]
-    ++ (balance route).settings
-    ++ builtins.attrValues (
-      builtins.mapAttrs (address: { weight ? 100 }: server address weight + (balance route).ofServer address) route.servers
+    ++ map (line: "  ${line}") (
+      import ./addresses.nix route
+      ++ (windows route).settings
+      ++ optionals (route.bodyBytes != null) [
+        "${
+          errors.refuse 413 {
+            code = "PAYLOAD_TOO_LARGE";
+            message = "The body is longer than ${toString route.bodyBytes} bytes.";
+          }
+        } if { req.hdr(content-length) -m int gt ${toString route.bodyBytes} }"
+        # A stream says nothing of its length. Its first byte tells it from a request without a body; a WebSocket has none to wait for.
+        "acl sized req.hdr(content-length) -m found"
+        "http-request wait-for-body time 10s at-least 1 if !sized !{ req.hdr(upgrade) -m found }"
+        "${
+          errors.refuse 411 {
+            code = "LENGTH_REQUIRED";
+            message = "Say by Content-Length how long the body is: there is a limit.";
+          }
+        } if !sized { req.body_size gt 0 } or { req.hdr(transfer-encoding) -m found }"
+      ]
+      ++ optionals (route.requireToken != false) remember
+      ++ optionals (route.roles != [ ]) [
+        "${errors.forbidden} unless { var(txn.role) -m str ${concatStringsSep " " route.roles} }"
+      ]
+      ++ (cache route).settings
+      ++ cors.settings route
+      ++ optionals route.compress [
+        "compression algo gzip"
+        "compression type text/html text/css text/plain text/csv text/javascript application/javascript application/json application/graphql-response+json image/svg+xml"
+      ]
+      ++ optionals (route.stripPrefix && route.path != "/") [
+        "http-request set-path /%[path,bytes(${toString (stringLength route.path + 1)})]"
+      ]
+      ++ [
+        "http-response set-header x-served-by %s"
+        "# What may have been executed is repeated where that is harmless (RFC 9110, 9.2.1)."
+        "option redispatch 1"
+        "retries 3"
+        "retry-on conn-failure empty-response response-timeout"
+        "http-request disable-l7-retry unless METH_GET or { method OPTIONS }"
+      ]
+      ++ (balance route).settings
+      ++ builtins.attrValues (
+        builtins.mapAttrs (
+          address:
+          {
+            weight ? 100,
+          }:
+          server address weight + (balance route).ofServer address
+        ) route.servers
+      )
     )
-  )
-  ++ (cache route).sections;
+    ++ (cache route).sections;
 in
 {
   # What is wrong with the settings, in words.
@@ -244,7 +280,9 @@ in
   # For where errors are answered.
   refuse = optionals (known != [ ]) (ambiguous ++ identity);
   # What is counted of them.
-  tables = concatLists (map (route: (windows route).tables) (filter (route: !route.maintenance) known));
+  tables = concatLists (
+    map (route: (windows route).tables) (filter (route: !route.maintenance) known)
+  );
   # Where browsers of other origins may call.
   cors = map (route: {
     here = "{ var(txn.route) -m str ${route.name} }";

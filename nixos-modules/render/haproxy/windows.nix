@@ -5,7 +5,13 @@
 # The gateways that count together, as peers.nix has them.
 counting: route:
 let
-  inherit (builtins) concatLists concatStringsSep elemAt genList length;
+  inherit (builtins)
+    concatLists
+    concatStringsSep
+    elemAt
+    genList
+    length
+    ;
   errors = import ./errors.nix;
   inherit (route.limits) by windows;
   table = {
@@ -18,9 +24,13 @@ let
       }
       .${by};
     definition = "type ${if by == "address" then "ipv6" else "string len 64"} size 100k expire ${
-      toString (2 * builtins.foldl' (a: b: if a > b then a else b) 0 (map (window: window.seconds) windows))
+      toString (
+        2 * builtins.foldl' (a: b: if a > b then a else b) 0 (map (window: window.seconds) windows)
+      )
     }s store ${
-      concatStringsSep "," (map (window: "gpc${toString window.number}_rate(${toString window.seconds}s)") numbered)
+      concatStringsSep "," (
+        map (window: "gpc${toString window.number}_rate(${toString window.seconds}s)") numbered
+      )
     }";
   };
   clients = counting.of table;
@@ -36,7 +46,8 @@ let
   name = window: ''"${toString window.seconds}s"'';
   count =
     window:
-    clients.sum "window${toString window.number}" "sc_gpc${toString window.number}_rate(2)" "table_gpc${toString window.number}_rate";
+    clients.sum "window${toString window.number}" "sc_gpc${toString window.number}_rate(2)"
+      "table_gpc${toString window.number}_rate";
   used = window: (count window).sample;
   left = window: "txn.left${toString window.number}";
   is = window: condition: "{ ${used window} ${condition} ${toString window.count} }";
@@ -49,31 +60,37 @@ if windows == [ ] then
   }
 else
   {
-    settings =
-      [ "http-request track-sc2 ${table.key} table ${clients.table}" ]
-      ++ each (window: (count window).rules)
-      ++ map (window: "http-request set-var(txn.full${toString window.number}) bool(true) if ${is window "ge"}") numbered
-      ++ map (
-        window: "http-request sc-inc-gpc${toString window.number}(2) unless ${concatStringsSep " or " (map full numbered)}"
-      ) numbered
-      ++ each (window: [
-        "http-request set-var(txn.used) ${used window}"
-        "http-request set-var(${left window}) int(${toString window.count}),sub(txn.used)"
-        "http-request set-var(${left window}) int(0) if ${is window "gt"}"
-      ])
-      ++ map (
-        window:
-        errors.refuse 429 {
-          code = "RATE_LIMITED";
-          message = "Too many requests ${many.${by}}: ${toString window.count} are allowed in ${toString window.seconds} seconds.";
-        }
-        + " hdr retry-after ${toString window.seconds} if ${full window} or ${is window "gt"}"
-      ) numbered
-      ++ [
-        "http-after-response set-header ratelimit-policy '${
-          told (window: "${name window};q=${toString window.count};w=${toString window.seconds}")
-        }'"
-        "http-after-response set-header ratelimit '${told (window: "${name window};r=%[var(${left window})]")}'"
-      ];
+    settings = [
+      "http-request track-sc2 ${table.key} table ${clients.table}"
+    ]
+    ++ each (window: (count window).rules)
+    ++ map (
+      window: "http-request set-var(txn.full${toString window.number}) bool(true) if ${is window "ge"}"
+    ) numbered
+    ++ map (
+      window:
+      "http-request sc-inc-gpc${toString window.number}(2) unless ${concatStringsSep " or " (map full numbered)}"
+    ) numbered
+    ++ each (window: [
+      "http-request set-var(txn.used) ${used window}"
+      "http-request set-var(${left window}) int(${toString window.count}),sub(txn.used)"
+      "http-request set-var(${left window}) int(0) if ${is window "gt"}"
+    ])
+    ++ map (
+      window:
+      errors.refuse 429 {
+        code = "RATE_LIMITED";
+        message = "Too many requests ${many.${by}}: ${toString window.count} are allowed in ${toString window.seconds} seconds.";
+      }
+      + " hdr retry-after ${toString window.seconds} if ${full window} or ${is window "gt"}"
+    ) numbered
+    ++ [
+      "http-after-response set-header ratelimit-policy '${
+        told (window: "${name window};q=${toString window.count};w=${toString window.seconds}")
+      }'"
+      "http-after-response set-header ratelimit '${
+        told (window: "${name window};r=%[var(${left window})]")
+      }'"
+    ];
     tables = [ table ];
   }

@@ -1,0 +1,80 @@
+# The gateway's copy of the keys that verify tokens: their public halves, as the cores publish them. HAProxy takes them up by a reload.
+{
+  config,
+  lib,
+  pkgs,
+}:
+let
+  stack = config.services.authstack;
+  fleet = import ./fleet.nix { inherit config lib; };
+  cores = fleet.withRole "core";
+  inherit (import ./render/defaults.nix) edge;
+  # The gateway may be imported alone.
+  auth-core = stack.auth-core.package or (pkgs.callPackage ../auth-core/package.nix { });
+  directory = "/run/authstack-edge-keys";
+  keyFiles = map (slot: "${toString slot}.pem") (lib.range 1 edge.keySlots);
+in
+{
+  inherit directory;
+
+  # HAProxy needs files to start. So any key is there to begin with, and none in use.
+  prepare = pkgs.writeShellScript "prepare-edge-keys" ''
+    set -e
+    export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
+    mkdir -p "$1"
+    for file in ${toString keyFiles}; do
+      [ -e "$1/$file" ] || install --mode=0644 ${./render/haproxy/no-key.pem} "$1/$file"
+    done
+    [ -e "$1/kids.map" ] || install --mode=0644 /dev/null "$1/kids.map"
+  '';
+
+  units = {
+    systemd.services.authstack-edge-keys = {
+      description = "Keep the gateway's copy of the keys that verify tokens";
+      wantedBy = [ "multi-user.target" ];
+      wants = [ "network-online.target" ];
+      after = [
+        "network-online.target"
+        "haproxy.service"
+      ];
+      serviceConfig = import ./hardening.nix // {
+        ExecStart = lib.escapeShellArgs (
+          [
+            (lib.getExe' auth-core "auth-core")
+            "keys"
+            "follow"
+            "--to"
+            directory
+            "--slots"
+            edge.keySlots
+            "--every"
+            edge.lookSeconds
+          ]
+          ++ map (address: "http://${fleet.endpoint address stack.ports.core}/.well-known/jwks.json") (
+            fleet.addresses cores
+          )
+        );
+        Restart = "always";
+        RestartSec = 1;
+        DynamicUser = true;
+        # HAProxy reads them, and they outlive a restart.
+        RuntimeDirectory = "authstack-edge-keys";
+        RuntimeDirectoryMode = "0755";
+        RuntimeDirectoryPreserve = true;
+        UMask = "0022";
+        IPAddressDeny = "any";
+        IPAddressAllow = fleet.addresses cores;
+      };
+    };
+    # Another unit, as it takes root's rights.
+    systemd.paths.authstack-edge-keys-changed = {
+      wantedBy = [ "multi-user.target" ];
+      pathConfig.PathChanged = "${directory}/kids.map";
+    };
+    systemd.services.authstack-edge-keys-changed = {
+      description = "Let the gateway take up the keys that verify tokens";
+      serviceConfig.Type = "oneshot";
+      serviceConfig.ExecStart = "${config.systemd.package}/bin/systemctl try-reload-or-restart haproxy.service";
+    };
+  };
+}
