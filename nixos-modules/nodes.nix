@@ -99,7 +99,7 @@ in
         {
           core = "each core";
           gatewayMetrics = "each gateway's metrics and statistics page";
-          gatewayPeers = "each gateway for the others, where there are several: they count clients' requests together";
+          gatewayPeers = "each gateway's counts of clients' requests, for the other gateways";
           zipkin = "each monitor's Zipkin";
         };
 

@@ -17,7 +17,7 @@ use crate::support::{CHEAP, TestStack, code, eventually, start_changed};
 const SILENCE: Duration = Duration::from_secs(11);
 
 /// The serving parts and both versions of the sample service, with these routes to them.
-async fn start_with_routes(routes: Value) -> TestStack {
+pub async fn start_with_routes(routes: Value) -> TestStack {
     let parts = ["auth1", "auth2", "gateway", "sample1", "sample2"];
     start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
         setup.gateway = Some(json!({ "routes": routes }));
@@ -25,11 +25,11 @@ async fn start_with_routes(routes: Value) -> TestStack {
     .await
 }
 
-fn to(server: &str) -> Value {
+pub fn to(server: &str) -> Value {
     json!({ "servers": { server: {} } })
 }
 
-fn with(mut route: Value, settings: Value) -> Value {
+pub fn with(mut route: Value, settings: Value) -> Value {
     let (route_map, settings) = (route.as_object_mut().unwrap(), settings);
     route_map.extend(settings.as_object().unwrap().clone());
     route

@@ -248,13 +248,18 @@ impl TestStack {
 
     /// From here on the client has the `number`th of these addresses.
     pub fn move_client_to(&mut self, number: u8) {
+        self.client = self.client_at(number);
+    }
+
+    /// Another client, with the `number`th of these addresses.
+    pub fn client_at(&self, number: u8) -> reqwest::Client {
         let ca = fs::read(self.stack.ca()).expect("the CA can be read");
-        self.client = reqwest::Client::builder()
+        reqwest::Client::builder()
             .no_proxy()
             .local_address(self.client_address(number))
             .tls_certs_only([reqwest::Certificate::from_pem(&ca).expect("a certificate")])
             .build()
-            .expect("a client");
+            .expect("a client")
     }
 
     /// Runs the real `authload` against the gateway, each round of a user from another address.

@@ -37,7 +37,7 @@ async fn of_what_comes_to_both_gateways_at_once_the_limit_passes_within_one_perc
     let mut stack = start_both().await;
     stack.move_client_to(1);
     let limit = stack.default_of(REQUESTS);
-    let each = Duration::from_millis(20);
+    let each = Duration::from_millis(10);
     let passed = passed(&stack, &BOTH, limit + limit / 10, Some(each)).await;
     assert!(passed.abs_diff(limit) <= limit / 100, "{passed} passed");
 }
@@ -77,7 +77,7 @@ async fn a_gateway_that_was_killed_is_told_by_the_other_what_it_had_counted() {
     let mut stack = start_both().await;
     stack.move_client_to(1);
     let limit = stack.default_of(REQUESTS);
-    assert_eq!(passed(&stack, &["gateway"], limit + 1, None).await, limit);
+    assert_eq!(passed(&stack, &["gateway"], 2 * limit, None).await, limit);
     stack.stack.kill_part("gateway").await.unwrap();
     assert_eq!(passed(&stack, &["gateway2"], 1, None).await, 0);
     stack.stack.start_part("gateway").await.unwrap();
@@ -89,16 +89,20 @@ async fn start_both() -> TestStack {
     let parts = ["postgres", "auth1", "gateway", "gateway2"];
     let stack = start_with(TopologyName::Cluster, &parts, Some(CHEAP)).await;
     for gateway in BOTH {
-        eventually("the gateways hear each other", || async {
-            let peers = admin(&stack, gateway, "show peers").await;
-            peers
-                .lines()
-                .any(|line| line.contains("(remote") && line.contains("last_status=ESTA"))
-                .then_some(())
+        eventually("the gateways have learnt from each other", || async {
+            learnt(&admin(&stack, gateway, "show peers").await).then_some(())
         })
         .await;
     }
     stack
+}
+
+/// Whether HAProxy is done with asking a predecessor and the others for all that they have, some seconds after its start: that overwrites what was
+/// counted in the very milliseconds that it takes. Two bits of its flags say so.
+fn learnt(peers: &str) -> bool {
+    let flags = peers.split_once(" flags=0x").expect("flags").1;
+    let flags = flags.split_whitespace().next().expect("a number");
+    u32::from_str_radix(flags, 16).expect("a hexadecimal number") & 3 == 3
 }
 
 /// Waits until both gateways have the same numbers of this client in their tables, and answers these numbers.
@@ -120,7 +124,7 @@ async fn until_both_know(stack: &TestStack, client: u8) -> Vec<String> {
         }
         (known[..2] == known[2..] && known.concat() != "").then_some(known)
     })
-    .await;
+    .await
 }
 
 /// What HAProxy answers on its admin socket (its Management Guide, 9.3).
