@@ -104,9 +104,10 @@ let
       # No patience in the lab.
       ++ [ "--slots" (toString defaults.edge.keySlots) "--every" "1" ]
       ++ map (node: "http://${node.address}/.well-known/jwks.json") runningNodes
-      ++ [ "--" "sh" "-c" "kill -USR2 $(cat ${own "gateway"}/haproxy.pid)" ];
+      ++ [ "--" "sh" "-c" "pid=$(cat ${own "gateway"}/haproxy.pid) && grep -qs haproxy /proc/$pid/comm && kill -USR2 $pid || true" ];
     ready = { kind = "command"; command = [ "grep" "-q" "ES256" "${own "gateway"}/keys/kids.map" ]; };
-    after = [ "gateway" ];
+    # Before the gateway, which so has them from the beginning: HAProxy loses a signal that comes while it starts.
+    after = map (node: node.name) runningNodes;
   };
   # Until there are some: any key will do, as none is in the map.
   noKeys = {
@@ -144,7 +145,7 @@ let
     } // removeAttrs changed [ "routes" ] // (if lab.tlsProfile == null then { } else { inherit (lab) tlsProfile; }));
     };
     # HAProxy takes a node for healthy until its first check has failed: it had better not begin before them.
-    after = map (node: node.name) runningNodes;
+    after = map (node: node.name) runningNodes ++ optionals (wanted "edge-keys") [ "edge-keys" ];
     # With a master, which takes up new keys by SIGUSR2 without dropping a connection, as NixOS' HAProxy does.
     command = [ programs.haproxy "-W" "-db" "-p" "${own "gateway"}/haproxy.pid" "-f" "${own "gateway"}/haproxy.cfg" ];
     ready = http "https://${address.gateway}:8443/healthz";

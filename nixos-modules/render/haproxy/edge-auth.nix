@@ -33,7 +33,7 @@ let
   orLive = if live == [ ] then "" else " or live_route";
   verify =
     slot: algorithm:
-    ''http-request set-var(txn.signed) var(txn.token),jwt_verify("${algorithm}","${keyDirectory}/${toString slot}.pem") if { var(txn.slot) -m str ${algorithm}-${toString slot} } !remembered'';
+    ''http-request set-var(txn.signed) var(txn.token),jwt_verify("${algorithm}","${keyDirectory}/${toString slot}.pem") if { var(txn.slot) -m str ${algorithm}-${toString slot} } { var(txn.token_head) -m sub '"${algorithm}"' } !remembered'';
 
   # Of the core's own making: `docs/reference/tokens.md`.
   text = ''"[^"\\[:cntrl:]]+"'';
