@@ -108,9 +108,10 @@ let
       # No patience in the lab.
       ++ [ "--slots" (toString defaults.edge.keySlots) "--every" "1" ]
       ++ map (node: "http://${node.address}/.well-known/jwks.json") runningNodes
-      ++ [ "--" "sh" "-c" "kill -USR2 $(cat ${own gateway}/haproxy.pid)" ];
+      ++ [ "--" "sh" "-c" "pid=$(cat ${own gateway}/haproxy.pid) && grep -qs haproxy /proc/$pid/comm && kill -USR2 $pid || true" ];
     ready = { kind = "command"; command = [ "grep" "-q" "ES256" "${own gateway}/keys/kids.map" ]; };
-    after = [ gateway ];
+    # Before the gateway, which so has them from the beginning: HAProxy loses a signal that comes while it starts.
+    after = map (node: node.name) runningNodes;
   };
   # Until there are some: any key will do, as none is in the map.
   noKeys = {
@@ -161,7 +162,7 @@ let
       );
     };
     # HAProxy takes a node for healthy until its first check has failed: it had better not begin before them.
-    after = map (node: node.name) runningNodes;
+    after = map (node: node.name) runningNodes ++ optionals (wanted "${name}-keys") [ "${name}-keys" ];
     # With a master, which takes up new keys by SIGUSR2 without dropping a connection, as NixOS' HAProxy does.
     command = [ programs.haproxy "-W" "-db" "-p" "${own name}/haproxy.pid" "-f" "${own name}/haproxy.cfg" ];
     ready = http "${url}/healthz";
@@ -353,8 +354,8 @@ let
     optionals onPostgres [ postgres ]
     ++ map authNode nodes
     ++ [ (sample "sample1" "v1") (sample "sample2" "v2") ]
-    ++ map gateway gateways
     ++ map edgeKeys gateways
+    ++ map gateway gateways
     ++ [ prometheus alertmanager node-exporter zipkin ]
     # Debian has no package of it: it is there where somebody installed it.
     ++ optionals (programs ? grafana) [ grafana ];

@@ -33,10 +33,7 @@ in
       description = "Keep the gateway's copy of the keys that verify tokens";
       wantedBy = [ "multi-user.target" ];
       wants = [ "network-online.target" ];
-      after = [
-        "network-online.target"
-        "haproxy.service"
-      ];
+      after = [ "network-online.target" ];
       serviceConfig = import ./hardening.nix // {
         ExecStart = lib.escapeShellArgs (
           [

@@ -92,7 +92,10 @@ let
     routes = lib.optionalAttrs (routeProblems == [ ]) cfg.routes;
     inherit addresses;
     edge = {
-      issuer = "https://${stack.domain}";
+      # As the cores' settings have it, which all hosts share.
+      issuer = (stack.auth-core.settings or { }).tokens.issuer or "https://${stack.domain}";
+      audience =
+        (stack.auth-core.settings or { }).tokens.audience or (import ./render/defaults.nix).edge.audience;
       keyDirectory = edgeKeys.directory;
       askCore = "${./render/haproxy/ask-core.lua}";
       askSocket = "/run/haproxy/ask-core.sock";

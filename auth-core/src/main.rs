@@ -75,7 +75,7 @@ fn check(args: &ConfigArgs) -> Result<(), Failure> {
 
 fn keys(command: &KeysCommand, args: &ConfigArgs) -> Result<(), Failure> {
     if let KeysCommand::Follow(follow) = command {
-        return Ok(cli::follow::run(follow)?);
+        return cli::follow::run(follow);
     }
     let config = Config::load(args)?;
     print!("{}", cli::keys::run(command, &config.tokens, clock::now())?);

@@ -176,6 +176,8 @@ else
     frontend gateway
       bind ${listen} ssl crt ${certificate} alpn h2,http/1.1
       maxconn ${toString connections.clients}
+      # At a reload a client that is about to use an open connection again is answered on it once more.
+      option idle-close-on-response
     ${indented fewConnections}
       # Here rather than in `defaults`, where HAProxy 3.0.0 frees them twice.
     ${indented errors.own}

@@ -161,7 +161,7 @@ fn write(directory: &Path, slots: usize, published: &Published) -> io::Result<bo
     let path = directory.join(MAP);
     if changed && fs::read_to_string(&path).is_ok_and(|old| old == map) {
         // Whoever waits for a change watches this file.
-        fs::write(&path, &map)?;
+        put(&path, &map)?;
     }
     Ok(changed | replace(&path, &map)?)
 }
@@ -183,10 +183,13 @@ fn replace(path: &Path, text: &str) -> io::Result<bool> {
     if fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(false);
     }
+    put(path, text).map(|()| true)
+}
+
+fn put(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_added_extension("new");
     fs::write(&unfinished, text)?;
-    fs::rename(&unfinished, path)?;
-    Ok(true)
+    fs::rename(&unfinished, path)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ async fn start_knowing_keys() -> TestStack {
 /// Waits until the gateway has taken up so many keys.
 async fn until_keys(stack: &TestStack, count: usize) {
     eventually("the gateway knows the keys", || async {
-        let map = admin(stack, "show map #0").await?;
+        let map = admin(stack, "show map").await?;
         let id = map
             .lines()
             .find(|line| line.contains("kids.map"))?
@@ -247,50 +247,53 @@ async fn who_has_no_good_token_is_told_so_as_rfc_6750_says() {
 }
 
 #[tokio::test]
-async fn no_forged_token_reaches_a_service_whether_the_gateway_or_the_core_judges() {
-    // Without keys of its own the gateway asks the core about each.
-    for parts in [WITH_KEYS, SERVING] {
-        let stack = start(parts).await;
-        if parts == WITH_KEYS {
-            until_keys(&stack, 1).await;
+async fn no_forged_token_reaches_a_service() {
+    refuse_forged_tokens(&start_knowing_keys().await).await;
+}
+
+/// Without keys of its own the gateway asks the core about each.
+#[tokio::test]
+async fn no_forged_token_reaches_a_service_where_the_core_judges() {
+    refuse_forged_tokens(&start(SERVING).await).await;
+}
+
+async fn refuse_forged_tokens(stack: &TestStack) {
+    let token = token_of(stack, "ana@example.com").await;
+    assert_eq!(get_with(stack, "/members", &token).await.0, 200);
+    let before = reached(stack).await;
+    let tokens = forged(stack, &token);
+    assert!(tokens.len() > 40);
+    for (what, token) in &tokens {
+        for path in ["/members", "/live"] {
+            let (status, headers, answer) = get_with(stack, path, token).await;
+            assert_eq!(status, 401, "{what}, {path}: {token} {answer}");
+            assert!(headers.contains_key(WWW_AUTHENTICATE), "{what}");
         }
-        let token = token_of(&stack, "ana@example.com").await;
-        assert_eq!(get_with(&stack, "/members", &token).await.0, 200);
-        let before = reached(&stack).await;
-        let tokens = forged(&stack, &token);
-        assert!(tokens.len() > 40);
-        for (what, token) in &tokens {
-            for path in ["/members", "/live"] {
-                let (status, headers, answer) = get_with(&stack, path, token).await;
-                assert_eq!(status, 401, "{what}, {path}: {token} {answer}");
-                assert!(headers.contains_key(WWW_AUTHENTICATE), "{what}");
-            }
-        }
-        let good = format!("Bearer {token}");
-        for headers in [
-            &[("authorization", good.as_str()), ("authorization", &good)][..],
-            &[("authorization", "Bearer a.b.c"), ("authorization", &good)],
-            &[("authorization", &good), ("authorization", "Basic YTpi")],
-            &[("authorization", &format!("{good}, {good}"))],
-            &[("authorization", &format!("{good},"))],
-            &[("authorization", &format!("{good} x"))],
-            &[("authorization", &format!("Bearer\t{token}"))],
-            &[("authorization", &token)],
-            &[("authorization", &format!("Basic {token}"))],
-            &[("authorization", "Bearer")],
-            &[("authorization", "")],
-            &[("x-authorization", &good)],
-            &[("cookie", &good)],
-        ] {
-            let (status, _, _) = get(&stack, "/members", headers).await;
-            assert_eq!(status, 401, "{headers:?}");
-        }
-        let (status, _, _) = get(&stack, &format!("/members?access_token={token}"), &[]).await;
-        assert_eq!(status, 401);
-        assert_eq!(reached(&stack).await, before, "something reached a service");
-        // The limits by address were not what refused them.
-        assert_eq!(get_with(&stack, "/members", &token).await.0, 200);
     }
+    let good = format!("Bearer {token}");
+    for headers in [
+        &[("authorization", good.as_str()), ("authorization", &good)][..],
+        &[("authorization", "Bearer a.b.c"), ("authorization", &good)],
+        &[("authorization", &good), ("authorization", "Basic YTpi")],
+        &[("authorization", &format!("{good}, {good}"))],
+        &[("authorization", &format!("{good},"))],
+        &[("authorization", &format!("{good} x"))],
+        &[("authorization", &format!("Bearer\t{token}"))],
+        &[("authorization", &token)],
+        &[("authorization", &format!("Basic {token}"))],
+        &[("authorization", "Bearer")],
+        &[("authorization", "")],
+        &[("x-authorization", &good)],
+        &[("cookie", &good)],
+    ] {
+        let (status, _, _) = get(stack, "/members", headers).await;
+        assert_eq!(status, 401, "{headers:?}");
+    }
+    let (status, _, _) = get(stack, &format!("/members?access_token={token}"), &[]).await;
+    assert_eq!(status, 401);
+    assert_eq!(reached(stack).await, before, "something reached a service");
+    // The limits by address were not what refused them.
+    assert_eq!(get_with(stack, "/members", &token).await.0, 200);
 }
 
 fn forged(stack: &TestStack, good: &str) -> Vec<(String, String)> {
@@ -455,7 +458,9 @@ async fn token_signed_with(stack: &TestStack, email: &str, kid: &str) -> String 
     eventually("both nodes sign with the key", || async {
         let mut token = String::new();
         for _ in 0..2 {
-            let answer = stack.log_in(email, PASSWORD, None).await;
+            let query = "mutation($e: String!, $p: String!) { logIn(email: $e, password: $p) { accessToken } }";
+            let sent = stack.try_send(query, json!({ "e": email, "p": PASSWORD }), None);
+            let (_, _, answer) = sent.await.ok()?;
             token = answer["data"]["logIn"]["accessToken"].as_str()?.to_owned();
             let header = URL_SAFE_NO_PAD.decode(token.split('.').next()?).ok()?;
             let header: Value = serde_json::from_slice(&header).ok()?;

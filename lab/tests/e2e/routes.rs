@@ -157,12 +157,15 @@ async fn a_host_of_its_own_has_its_own_routes_and_the_api_stays_the_cores_on_eac
         "/": to("sample1:8080"),
         "/orders": to("sample1:8080"),
         "shop.example.org/orders": to("sample2:8080"),
+        "shop.example.org/orders/only": to("sample2:8080"),
     }))
     .await;
     let own = stack.gateway_address().to_string();
     for (host, path, expected) in [
         (own.as_str(), "/orders", Some("v1")),
         (&own, "/elsewhere", Some("v1")),
+        (&own, "/orders/only", Some("v1")),
+        ("shop.example.org", "/orders/only", Some("v2")),
         ("shop.example.org", "/orders/7", Some("v2")),
         ("SHOP.example.org:8443", "/orders", Some("v2")),
         ("shop.example.org", "/elsewhere", None),
@@ -262,6 +265,28 @@ async fn a_body_may_be_as_long_as_the_route_says_and_longer_than_the_gateways_bu
     let chunked = head("/any", "Transfer-Encoding: chunked") + "3\r\nabc\r\n0\r\n\r\n";
     let answer = raw::send(&stack, 1, chunked.as_bytes()).await;
     assert!(answer.contains("\"body_bytes\":3"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_upload_reaches_the_service_while_it_goes_on() {
+    let stack = start_with_routes(json!({ "/files": to("sample1:8080") })).await;
+    let mut stream = raw::connect_tls(&stack, 1).await.unwrap();
+    let begun = format!(
+        "POST /files HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 10000\r\n\r\nabc",
+        stack.gateway_address()
+    );
+    stream.write_all(begun.as_bytes()).await.unwrap();
+    let metrics = stack.stats_page().replace("/stats", "/metrics");
+    eventually("the service has it", || async {
+        let metrics = stack.text(&metrics).await;
+        let line = "haproxy_server_sessions_total{proxy=\":files\",server=\"sample1:8080\"} 1";
+        metrics.contains(line).then_some(())
+    })
+    .await;
+    stream.write_all(&[b'x'; 9_997]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("\"body_bytes\":10000"), "{answer}");
 }
 
 #[tokio::test]

@@ -38,7 +38,12 @@ let
   orLive = if live == [ ] then "" else " or live_route";
   verify =
     slot: algorithm:
-    ''http-request set-var(txn.signed) var(txn.token),jwt_verify("${algorithm}","${keyDirectory}/${toString slot}.pem") if { var(txn.slot) -m str ${algorithm}-${toString slot} } !remembered'';
+    ''http-request set-var(txn.signed) var(txn.token),jwt_verify("${algorithm}","${keyDirectory}/${toString slot}.pem") if { var(txn.slot) -m str ${algorithm}-${toString slot} } { var(txn.token_head) -m sub '"${algorithm}"' } !remembered'';
+
+  # Nothing that HAProxy would take for more than a word.
+  plain =
+    text:
+    if builtins.match "[A-Za-z0-9./:_-]+" text == null then throw "tokens.issuer and tokens.audience: \"${text}\" has other characters than a URL" else text;
 
   # Of the core's own making: `docs/reference/tokens.md`.
   text = ''"[^"\\[:cntrl:]]+"'';
@@ -83,8 +88,8 @@ in
   )
   ++ [
     "${errors.unauthenticated.invalid} if known_key !{ var(txn.signed) -m int 1 }"
-    "${errors.unauthenticated.invalid} if known_key !{ ${claim "iss"} -m str ${issuer} }"
-    "${errors.unauthenticated.invalid} if known_key !{ ${claim "aud"} -m str ${audience} }"
+    "${errors.unauthenticated.invalid} if known_key !{ ${claim "iss"} -m str ${plain issuer} }"
+    "${errors.unauthenticated.invalid} if known_key !{ ${claim "aud"} -m str ${plain audience} }"
     "http-request set-var(txn.now) date if known_key"
     "http-request set-var(txn.left) var(txn.token),jwt_payload_query('$.exp','int'),add(${toString leewaySeconds}),sub(txn.now) if known_key"
     "http-request set-var(txn.issued) var(txn.token),jwt_payload_query('$.iat','int') if known_key"
