@@ -8,6 +8,7 @@ pkgs.mkShell {
     pkgs.grafana
     pkgs.haproxy
     pkgs.jre_headless
+    pkgs.nixfmt
     pkgs.nodejs
     pkgs.postgresql
     pkgs.procps
