@@ -40,6 +40,9 @@ pub async fn status(state: &Path, json: bool) -> Result<()> {
         };
         println!("{:<15} {:<50} {state}", part.name, part.url);
     }
+    for part in &status.left_out {
+        println!("{:<15} left out: {}", part.name, part.reason);
+    }
     Ok(())
 }
 

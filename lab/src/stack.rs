@@ -23,11 +23,11 @@ use tokio::{
 };
 
 use crate::{
-    control::{PartStatus, Status},
+    control::{LeftOutStatus, PartStatus, Status},
     process::{Process, describe},
     ready,
     setup::{Prepared, Setup},
-    topology::{Part, StopSignal},
+    topology::{LeftOut, Part, StopSignal},
 };
 
 /// A part that is not ready after this long has failed to start.
@@ -193,12 +193,25 @@ impl Stack {
         Status {
             ca: self.prepared.ca.clone(),
             parts: parts.into_iter().map(|(_, part)| part).collect(),
+            left_out: self
+                .left_out()
+                .iter()
+                .map(|part| LeftOutStatus {
+                    name: part.name.clone(),
+                    reason: part.reason(),
+                })
+                .collect(),
         }
     }
 
     /// Every part, in the order in which they are shown.
     pub fn parts(&self) -> &[Part] {
         &self.prepared.parts
+    }
+
+    /// The parts that are not run because the machine lacks something of them.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.prepared.left_out
     }
 
     /// What holds unless a setting says otherwise: `nixos-modules/render/defaults.nix`.
@@ -222,8 +235,11 @@ impl Stack {
     /// A part by its name.
     ///
     /// # Errors
-    /// When there is none: lists those that there are.
+    /// When there is none: lists those that there are. When it is left out: says why.
     pub fn part(&self, name: &str) -> Result<&Part> {
+        if let Some(part) = self.left_out().iter().find(|part| part.name == name) {
+            bail!("{name} is left out: {}", part.reason());
+        }
         self.prepared
             .parts
             .iter()

@@ -23,7 +23,7 @@ fn lab(state: &Path, arguments: &[&str]) -> Output {
         .expect("lab runs")
 }
 
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -31,6 +31,24 @@ fn status(state: &Path) -> Status {
     let output = lab(state, &["status", "--json"]);
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
+}
+
+/// Runs what `up` prints: sign up, log in.
+pub fn assert_printed_commands_work(printed: &str) {
+    let printed = printed.replace("\\\n", " ");
+    let curls: Vec<_> = printed
+        .lines()
+        .filter(|line| line.trim_start().starts_with("curl "))
+        .collect();
+    assert_eq!(curls.len(), 2, "{printed}");
+    for curl in curls {
+        let answer = Command::new("sh").args(["-c", curl]).output().unwrap();
+        assert!(
+            text(&answer).contains("\"accessToken\":\"ey"),
+            "{curl}\n{}",
+            text(&answer)
+        );
+    }
 }
 
 /// The processes that mention the state directory: every part has it in its arguments or as its folder.
@@ -136,20 +154,7 @@ fn up_in_the_background_prints_commands_that_work_and_down_leaves_nothing_behind
     let up = lab(state.path(), &["up", "--detach"]);
     assert!(up.status.success(), "{}", text(&up));
 
-    let printed = text(&up).replace("\\\n", " ");
-    let curls: Vec<_> = printed
-        .lines()
-        .filter(|line| line.trim_start().starts_with("curl "))
-        .collect();
-    assert_eq!(curls.len(), 2, "{printed}");
-    for curl in curls {
-        let answer = Command::new("sh").args(["-c", curl]).output().unwrap();
-        assert!(
-            text(&answer).contains("\"accessToken\":\"ey"),
-            "{curl}\n{}",
-            text(&answer)
-        );
-    }
+    assert_printed_commands_work(&text(&up));
 
     let again = lab(state.path(), &["up"]);
     assert!(

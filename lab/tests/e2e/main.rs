@@ -8,6 +8,7 @@ mod failover;
 mod graphql_over_http;
 mod hostile_http;
 mod limits;
+mod missing_programs;
 mod monitoring;
 mod raw;
 mod secrets;
