@@ -121,7 +121,7 @@ fn debian_packages() -> impl Iterator<Item = (&'static str, &'static str)> {
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| {
             let mut words = line.split_whitespace();
-            Some((words.next()?, words.next()?))
+            Some((words.next()?, words.nth(1)?))
         })
 }
 

@@ -3,6 +3,7 @@
 mod bad_input;
 mod command;
 mod connections;
+mod dev_script;
 mod durability;
 mod failover;
 mod graphql_over_http;
