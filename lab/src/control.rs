@@ -15,15 +15,15 @@ use tokio::{
 pub enum Request {
     /// What runs, and whether it can be used.
     Status,
-    /// Bring the part back, whether it is stopped, dead or paused.
+    /// Start the part, whether it is stopped, dead or paused.
     Start(String),
-    /// Ask the part to end.
+    /// Stop the part gracefully.
     Stop(String),
     /// Kill the part, as a crash would.
     Kill(String),
-    /// Halt the part, as a hang would.
+    /// Pause the part, as a hang would.
     Pause(String),
-    /// End the whole stack.
+    /// Stop the whole stack.
     Down,
 }
 

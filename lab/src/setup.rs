@@ -93,7 +93,7 @@ impl Setup {
         if parts.iter().any(|part| part.unprivileged) {
             let password = scratch.path().join("password");
             fs::copy(keys.join("postgres-password"), &password)?;
-            process::give_to_unprivileged(&[scratch.path(), &password])?;
+            process::chown_to_unprivileged(&[scratch.path(), &password])?;
         }
         fs::create_dir_all(directory.join("logs"))?;
         for part in &parts {

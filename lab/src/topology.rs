@@ -85,8 +85,8 @@ pub struct Part {
     /// The parts that must be ready before it is started.
     #[serde(default)]
     pub after: Vec<String>,
-    /// How to tell that it can be used.
-    pub ready: Ready,
+    /// Whether it can be used.
+    pub ready: ReadinessProbe,
     /// How it is asked to end.
     #[serde(default)]
     pub stop_signal: StopSignal,
@@ -101,10 +101,10 @@ pub struct Prepare {
     pub command: Vec<String>,
 }
 
-/// A question that a part answers with yes when it can be used.
+/// A readiness probe: it succeeds when a part can be used.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Ready {
+pub enum ReadinessProbe {
     /// A GET that is answered with a success.
     Http {
         /// Its URL.
@@ -117,7 +117,7 @@ pub enum Ready {
     },
 }
 
-/// The signal for a clean end.
+/// The signal for a graceful shutdown.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StopSignal {

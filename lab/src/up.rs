@@ -25,7 +25,7 @@ use tokio::{
     time::sleep,
 };
 
-/// Where the background half of `--detach` writes what the foreground would show.
+/// Where the background process of `--detach` writes what the foreground would show.
 const OWN_LOG: &str = "logs/lab.log";
 
 /// Runs the stack until a signal or `down` ends it.
@@ -48,18 +48,18 @@ async fn serve(
     requests: UnixListener,
     begin: Instant,
 ) -> Result<()> {
-    let (tell, mut events) = unbounded_channel();
+    let (sender, mut events) = unbounded_channel();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let setup = Setup {
         topology,
         directory: state.to_owned(),
-        network: Network::of_the_user()?,
+        network: Network::for_user()?,
         tls_profile: None,
         scrypt: None,
         parts: None,
     };
-    let stack = Stack::prepare(setup, tell).await?;
+    let stack = Stack::prepare(setup, sender).await?;
     let mut progress = Progress::begin(&stack);
 
     let started = tokio::select! {
@@ -153,7 +153,7 @@ async fn answer(stack: &Stack, request: Request) -> Result<Answer> {
         Request::Stop(part) => {
             let status = stack.stop_part(&part).await?;
             Answer::Done(format!(
-                "{part} has ended with {}: `./dev start {part}` brings it back.",
+                "{part} has stopped with {}: `./dev start {part}` brings it back.",
                 describe(status)
             ))
         }
@@ -166,10 +166,10 @@ async fn answer(stack: &Stack, request: Request) -> Result<Answer> {
         Request::Pause(part) => {
             stack.pause_part(&part)?;
             Answer::Done(format!(
-                "{part} is paused: `./dev start {part}` lets it go on."
+                "{part} is paused: `./dev start {part}` resumes it."
             ))
         }
-        Request::Down => Answer::Done("Asked to end.".into()),
+        Request::Down => Answer::Done("Stopping.".into()),
     })
 }
 

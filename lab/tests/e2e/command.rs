@@ -86,25 +86,25 @@ impl Foreground {
             .spawn()
             .expect("lab runs");
         let output = BufReader::new(child.stdout.take().unwrap());
-        let (tell, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             output
                 .lines()
                 .map_while(Result::ok)
-                .try_for_each(|line| tell.send(line))
+                .try_for_each(|line| sender.send(line))
         });
         Self { child, lines }
     }
 
     /// The first line that contains `text`.
-    fn line(&self, text: &str, patience: Duration) -> String {
+    fn line(&self, text: &str, timeout: Duration) -> String {
         let begin = std::time::Instant::now();
         loop {
-            let left = patience.saturating_sub(begin.elapsed());
+            let left = timeout.saturating_sub(begin.elapsed());
             let line = self
                 .lines
                 .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("no line with {text:?} within {patience:?}"));
+                .unwrap_or_else(|_| panic!("no line with {text:?} within {timeout:?}"));
             if line.contains(text) {
                 return line;
             }
@@ -119,9 +119,9 @@ impl Drop for Foreground {
     }
 }
 
-/// One story, as starting everything is what takes time: up, break each part, mend it, Ctrl-C.
+/// One test, as starting everything is what takes time: up, kill each part, restart it, Ctrl-C.
 #[test]
-fn up_reports_every_death_by_name_within_two_seconds_and_start_mends_it() {
+fn up_reports_every_death_by_name_within_two_seconds_and_start_restarts_it() {
     let state = TempDir::with_prefix("authstack-test-").unwrap();
     let mut up = Foreground::up(state.path());
     up.line("Ctrl-C ends it", Duration::from_secs(60));

@@ -67,7 +67,7 @@ pub async fn start_changed(
     let mut setup = Setup {
         topology,
         directory: directory.path().to_owned(),
-        network: Network::for_a_test().expect("a free network"),
+        network: Network::for_test().expect("a free network"),
         tls_profile: None,
         scrypt,
         parts: (!parts.is_empty()).then(|| parts.iter().map(|part| (*part).to_owned()).collect()),
@@ -259,7 +259,7 @@ impl TestStack {
             .expect("a client");
     }
 
-    /// Runs the real `authload` against the gateway, each round of a user from another address.
+    /// Runs the real `authload` against the gateway, each iteration of a user from another address.
     pub async fn load(&self, users: u32, rate: u32, seconds: u32) -> Load {
         let report = self.directory().join("report.json");
         let output = Command::new(programs::built("authload").expect("authload is built"))
