@@ -3,11 +3,13 @@
 mod bad_input;
 mod command;
 mod connections;
+mod dev_script;
 mod durability;
 mod failover;
 mod graphql_over_http;
 mod hostile_http;
 mod limits;
+mod missing_programs;
 mod monitoring;
 mod raw;
 mod secrets;
