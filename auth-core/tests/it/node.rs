@@ -36,6 +36,39 @@ pub struct Node {
     client: ureq::Agent,
 }
 
+/// A client of a node, with an access token.
+pub struct LoggedIn<'a> {
+    node: &'a Node,
+    authorization: String,
+}
+
+impl LoggedIn<'_> {
+    pub fn post(&self, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+        let authorization = [("authorization", self.authorization.as_str())];
+        self.node.post(&[&authorization, headers].concat(), body)
+    }
+
+    pub fn graphql(&self, headers: &[(&str, &str)], query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables });
+        self.post(headers, body.to_string()).json()
+    }
+
+    pub fn log_in(&self, email: &str, password: &str) -> Value {
+        let variables = json!({ "email": email, "password": password });
+        self.graphql(&[], &log_in(), variables)
+    }
+
+    /// Who that is.
+    pub fn me(&self) -> Value {
+        self.graphql(&[], "{ me { email role } }", json!({}))
+    }
+}
+
+/// The header `Authorization` that carries an access token.
+pub fn authorization(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
 /// An answer, as read from the socket.
 #[derive(Debug)]
 pub struct Answer {
@@ -129,6 +162,12 @@ impl Node {
 
     /// Starts without waiting until it is ready.
     pub fn start_in(dir: TempDir, config: Config) -> Self {
+        Self::start_changed(dir, config, |_| {})
+    }
+
+    /// The same, with what `change` does to the parts that were put together.
+    pub fn start_changed(dir: TempDir, config: Config, change: fn(&mut App)) -> Self {
+        database::assert_asked_for(&config.database.url);
         let database = config.database.url.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
@@ -138,8 +177,9 @@ impl Node {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 let stopped = async { drop(stopped.await) };
-                let app = Arc::new(App::new(&config).unwrap());
-                auth_core::serve(app, listener, stopped).await;
+                let mut app = App::new(&config).unwrap();
+                change(&mut app);
+                auth_core::serve(Arc::new(app), listener, stopped).await;
             });
         });
         Self {
@@ -238,6 +278,14 @@ impl Node {
         )
     }
 
+    /// A client that has this access token.
+    pub fn with(&self, token: &str) -> LoggedIn<'_> {
+        LoggedIn {
+            node: self,
+            authorization: authorization(token),
+        }
+    }
+
     /// Reads or changes what is stored, behind the node's back. Answers the numbers in the first column.
     pub fn sql(&self, sql: &str) -> Vec<i64> {
         database::run(&self.database, sql).unwrap()
@@ -248,13 +296,14 @@ impl Node {
         database::holds(&self.database, bytes.as_ref())
     }
 
-    /// A metric by its whole name, labels included.
+    /// A metric by its whole name, labels included. Each is there from the start.
     pub fn metric(&self, name: &str) -> f64 {
         let metrics = self.get("/metrics").text;
         let value = metrics
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
+        let value = value.unwrap_or_else(|| panic!("no metric {name}: {metrics}"));
+        value.parse().unwrap()
     }
 
     pub fn hashes(&self) -> f64 {
