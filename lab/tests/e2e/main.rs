@@ -7,6 +7,7 @@ mod durability;
 mod failover;
 mod graphql_over_http;
 mod hostile_http;
+mod leaks;
 mod limits;
 mod monitoring;
 mod raw;
