@@ -14,6 +14,7 @@ mod forged_tokens;
 mod idempotency;
 mod keys;
 mod keys_command;
+mod logged_in;
 mod login_throttling;
 mod memory;
 mod metrics;

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::database;
+use crate::logged_in::LoggedIn;
 
 pub const EMAIL: &str = "ann@example.com";
 pub const PASSWORD: &str = "correct horse battery";
@@ -34,39 +35,6 @@ pub struct Node {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     client: ureq::Agent,
-}
-
-/// A client of a node, with an access token.
-pub struct LoggedIn<'a> {
-    node: &'a Node,
-    authorization: String,
-}
-
-impl LoggedIn<'_> {
-    pub fn post(&self, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
-        let authorization = [("authorization", self.authorization.as_str())];
-        self.node.post(&[&authorization, headers].concat(), body)
-    }
-
-    pub fn graphql(&self, headers: &[(&str, &str)], query: &str, variables: Value) -> Value {
-        let body = json!({ "query": query, "variables": variables });
-        self.post(headers, body.to_string()).json()
-    }
-
-    pub fn log_in(&self, email: &str, password: &str) -> Value {
-        let variables = json!({ "email": email, "password": password });
-        self.graphql(&[], &log_in(), variables)
-    }
-
-    /// Who that is.
-    pub fn me(&self) -> Value {
-        self.graphql(&[], "{ me { email role } }", json!({}))
-    }
-}
-
-/// The header `Authorization` that carries an access token.
-pub fn authorization(token: &str) -> String {
-    format!("Bearer {token}")
 }
 
 /// An answer, as read from the socket.
@@ -280,10 +248,7 @@ impl Node {
 
     /// A client that has this access token.
     pub fn with(&self, token: &str) -> LoggedIn<'_> {
-        LoggedIn {
-            node: self,
-            authorization: authorization(token),
-        }
+        LoggedIn::new(self, token)
     }
 
     /// Reads or changes what is stored, behind the node's back. Answers the numbers in the first column.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::database;
-use crate::node::{EMAIL, PASSWORD, authorization, code, log_in};
+use crate::logged_in::authorization;
+use crate::node::{EMAIL, PASSWORD, code, log_in};
 use crate::process::Process;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
