@@ -8,7 +8,7 @@ use std::sync::Arc;
 use auth_core::cli::keys::KeysCommand;
 use auth_core::cli::user::UserCommand;
 use auth_core::config::{Config, ConfigArgs};
-use auth_core::{App, cli, clock, graphql, telemetry};
+use auth_core::{App, cli, clock, graphql, http, telemetry};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,6 +91,7 @@ fn serve(args: &ConfigArgs) -> Result<(), Failure> {
     let config = Config::load(args)?;
     auth_core::check(&config)?;
     let telemetry = telemetry::start(&config)?;
+    http::panics::log_places_alone();
     if let Some(error) = kept {
         tracing::warn!(%error, "memory that hashes have used may be kept for later ones");
     }

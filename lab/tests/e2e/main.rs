@@ -8,6 +8,7 @@ mod durability;
 mod failover;
 mod graphql_over_http;
 mod hostile_http;
+mod leaks;
 mod limits;
 mod missing_programs;
 mod monitoring;
