@@ -11,6 +11,7 @@ let
     gcc = [ ];
     "g++" = [ ];
     libc6-dev = [ ];
+    make = [ ];
     ca-certificates = [ pkgs.cacert ];
     cargo-web = [ pkgs.cargo ];
     rustc-web = [ pkgs.rustc ];

@@ -1,6 +1,6 @@
 //! The command line of auth-core.
 
-mod memory;
+mod allocator;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -87,14 +87,10 @@ fn user(command: &UserCommand, args: &ConfigArgs) -> Result<(), Failure> {
 }
 
 fn serve(args: &ConfigArgs) -> Result<(), Failure> {
-    let kept = memory::give_back().err();
     let config = Config::load(args)?;
     auth_core::check(&config)?;
     let telemetry = telemetry::start(&config)?;
     http::panics::log_places_alone();
-    if let Some(error) = kept {
-        tracing::warn!(%error, "memory that hashes have used may be kept for later ones");
-    }
     let runtime = tokio::runtime::Runtime::new()?;
     let served = runtime.block_on(async {
         let listener = TcpListener::bind(config.listen)

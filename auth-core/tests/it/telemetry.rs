@@ -49,11 +49,20 @@ fn mock_zipkin() -> (String, Arc<Mutex<Vec<Value>>>) {
 #[test]
 fn spans_reach_zipkin_as_children_of_the_callers_span() {
     let w3c = format!("00-{TRACE}-{PARENT}-01");
-    let b3 = format!("{TRACE}-{PARENT}-1");
+    let undecided = format!("{TRACE}-{PARENT}");
+    let [sampled, debugged] = ["1", "d"].map(|how| format!("{undecided}-{how}"));
+    let sampled_long_ago = [
+        ("x-b3-traceid", TRACE),
+        ("x-b3-spanid", PARENT),
+        ("x-b3-sampled", "true"),
+    ];
     for headers in [
         &[("traceparent", w3c.as_str())][..],
-        &[("b3", b3.as_str())],
-        &[("x-b3-traceid", TRACE), ("x-b3-spanid", PARENT)],
+        &[("b3", undecided.as_str())],
+        &[("b3", sampled.as_str())],
+        &[("b3", debugged.as_str())],
+        &sampled_long_ago[..2],
+        &sampled_long_ago,
     ] {
         let (url, spans) = mock_zipkin();
         let process = Process::start(&[&format!("tracing.zipkin_url={url}")]);
