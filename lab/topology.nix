@@ -1,7 +1,7 @@
 # The lab's stack: which processes run, on which loopback address, with which configuration.
 #
 # Evaluated by `lab` with builtins alone; every configuration comes from nixos-modules/render, so that what runs here is what
-# NixOS deploys. Answers { parts = [ … ]; defaults; }, which lab/src/topology.rs describes.
+# NixOS deploys. Answers { parts = [ … ]; leftOut = [ … ]; missing = [ … ]; defaults; }, which lab/src/topology.rs describes.
 #
 # `settings` is JSON text:
 #   topology   "single" (two nodes on one SQLite file) or "cluster" (two gateways, three nodes on PostgreSQL)
@@ -9,7 +9,7 @@
 #   directory  where state and configuration live; made, and filled with keys and certificates, by `lab`
 #   scratch    an empty directory outside of it for PostgreSQL, which does not run as root
 #   programs   { NAME = PATH; } of every program that was found
-#   zipkinJar  path of Zipkin's server
+#   zipkinJar  path of Zipkin's server; null where there is none
 #   tlsProfile the gateway's profile of TLS; null for the default
 #   gateway    settings of the gateway in the place of the lab's own, as nixos-modules/render/haproxy.nix takes them; null for none
 #   scrypt     scrypt's cost for new passwords, { log_n, r, p }; null for auth-core's own default
@@ -17,7 +17,8 @@
 { settings }:
 let
   lab = builtins.fromJSON settings;
-  inherit (lab) directory programs scratch;
+  inherit (lab) directory scratch;
+  programs = lab.programs // (if lab.zipkinJar == null then { } else { "zipkin.jar" = lab.zipkinJar; });
   render = ../nixos-modules/render;
   defaults = import (render + "/defaults.nix");
   port = builtins.mapAttrs (_: toString) defaults.ports;
@@ -42,8 +43,9 @@ let
     address = "${address.auth number}:${port.core}";
   }) (if onPostgres then [ 1 2 3 ] else [ 1 2 ]);
 
+  requested = name: lab.parts == null || builtins.elem name lab.parts;
   # A part that is not run is not scraped either, nor sent anything.
-  wanted = name: lab.parts == null || builtins.elem name lab.parts;
+  wanted = name: requested name && builtins.all (part: part.name != name) leftOut;
   runningNodes = builtins.filter (node: wanted node.name) nodes;
   optionals = condition: list: if condition then list else [ ];
 
@@ -58,6 +60,7 @@ let
     url = "http://${address.${name}}:8080";
     listens = [ "${address.${name}}:8080" ];
     files = { };
+    needs = [ "sample-service" ];
     command = [ programs.sample-service "${address.${name}}:8080" version ];
     ready = http "http://${address.${name}}:8080/";
   };
@@ -72,7 +75,12 @@ let
       "/live" = { inherit servers; requireToken = "live"; };
     };
   # What leads nowhere is left out, as with all else that is not run.
-  isRun = server: wanted (builtins.head (builtins.split ":" server));
+  isRun =
+    server:
+    let
+      host = builtins.head (builtins.split ":" server);
+    in
+    !(address ? ${host}) || wanted host;
   routesTo =
     routes:
     builtins.listToAttrs (
@@ -112,6 +120,7 @@ let
     ready = { kind = "command"; command = [ "grep" "-q" "ES256" "${own gateway}/keys/kids.map" ]; };
     # Before the gateway, which so has them from the beginning: HAProxy loses a signal that comes while it starts.
     after = map (node: node.name) runningNodes;
+    needs = [ "auth-core" ];
   };
   # Until there are some: any key will do, as none is in the map.
   noKeys = {
@@ -164,6 +173,7 @@ let
     # HAProxy takes a node for healthy until its first check has failed: it had better not begin before them.
     after = map (node: node.name) runningNodes ++ optionals (wanted "${name}-keys") [ "${name}-keys" ];
     # With a master, which takes up new keys by SIGUSR2 without dropping a connection, as NixOS' HAProxy does.
+    needs = [ "haproxy" ];
     command = [ programs.haproxy "-W" "-db" "-p" "${own name}/haproxy.pid" "-f" "${own name}/haproxy.cfg" ];
     ready = http "${url}/healthz";
   };
@@ -194,6 +204,7 @@ let
       drain_seconds = 2;
     } // (if lab.scrypt == null then { } else { password.scrypt = lab.scrypt; }));
     after = optionals onPostgres [ "postgres" ];
+    needs = [ "auth-core" ];
     command = [ programs.auth-core "serve" "--config" "${own node.name}/auth-core.toml" ];
     ready = http "http://${node.address}/readyz";
   };
@@ -220,6 +231,7 @@ let
     unprivileged = true;
     # SIGINT ends it at once; SIGTERM would wait for its clients to go.
     stop_signal = "int";
+    needs = [ "initdb" "postgres" "pg_isready" ];
     prepare = {
       creates = "${scratch}/data/PG_VERSION";
       command = [
@@ -258,6 +270,8 @@ let
       "prometheus.json" = builtins.toJSON prometheusConfig.config;
       "rules.json" = builtins.toJSON prometheusConfig.rules;
     };
+    optional = true;
+    needs = [ "prometheus" ];
     command = [
       programs.prometheus "--config.file=${own "prometheus"}/prometheus.json"
       "--storage.tsdb.path=${own "prometheus"}/data" "--web.listen-address=${address.prometheus}:9090"
@@ -274,6 +288,8 @@ let
       inherit (defaults.monitoring) receivers;
       groupWait = "1s";
     });
+    optional = true;
+    needs = [ "prometheus-alertmanager" ];
     command = [
       programs.prometheus-alertmanager "--config.file=${own "alertmanager"}/alertmanager.json"
       "--storage.path=${own "alertmanager"}/data" "--web.listen-address=${address.alertmanager}:9093"
@@ -288,6 +304,8 @@ let
     url = "http://${address.node-exporter}:9100";
     listens = [ "${address.node-exporter}:9100" ];
     files = { };
+    optional = true;
+    needs = [ "prometheus-node-exporter" ];
     command = [ programs.prometheus-node-exporter "--web.listen-address=${address.node-exporter}:9100" ];
     ready = http "http://${address.node-exporter}:9100/";
   };
@@ -303,11 +321,13 @@ let
     url = "http://${address.zipkin}:${port.zipkin}/zipkin";
     listens = [ "${address.zipkin}:${port.zipkin}" ];
     files = { };
+    optional = true;
+    needs = [ "java" "zipkin.jar" ];
     # A quick start and little memory count for more here than peak speed.
     command =
       [ programs.java ]
       ++ zipkinServer.java
-      ++ [ "-Xmx256m" "-XX:TieredStopAtLevel=1" "-XX:+UseSerialGC" "-jar" lab.zipkinJar ]
+      ++ [ "-Xmx256m" "-XX:TieredStopAtLevel=1" "-XX:+UseSerialGC" "-jar" programs."zipkin.jar" ]
       ++ zipkinServer.arguments;
     ready = http "http://${address.zipkin}:${port.zipkin}/health";
   };
@@ -331,6 +351,7 @@ let
         value = builtins.toJSON grafanaFiles.dashboards.${name};
       }) (builtins.attrNames grafanaFiles.dashboards)
     );
+    needs = [ "grafana" ];
     # Its own files are in PREFIX/share/grafana when its program is in PREFIX/bin or PREFIX/sbin.
     command = [
       programs.grafana "server" "--homepath=${dirOf (dirOf programs.grafana)}/share/grafana"
@@ -350,7 +371,7 @@ let
     ready = http "http://${address.grafana}:3000/api/health";
   };
 
-  parts =
+  all =
     optionals onPostgres [ postgres ]
     ++ map authNode nodes
     ++ [ (sample "sample1" "v1") (sample "sample2" "v2") ]
@@ -359,8 +380,17 @@ let
     ++ [ prometheus alertmanager node-exporter zipkin ]
     # Debian has no package of it: it is there where somebody installed it.
     ++ optionals (programs ? grafana) [ grafana ];
+
+  missing = part: builtins.filter (program: !(programs ? ${program})) part.needs;
+  # Users are served without these.
+  leftOut = builtins.filter (part: requested part.name && part.optional or false && missing part != [ ]) all;
+  running = builtins.filter (part: wanted part.name) all;
+  missingPrograms = builtins.concatMap missing running;
 in
 {
   inherit defaults;
-  parts = builtins.filter (part: wanted part.name) parts;
+  leftOut = map (part: { inherit (part) name; missing = missing part; }) leftOut;
+  # What the others cannot be started without; there are no parts then.
+  missing = missingPrograms;
+  parts = optionals (missingPrograms == [ ]) running;
 }

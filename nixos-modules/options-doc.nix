@@ -1,4 +1,7 @@
-# The reference of all options, as Markdown. Made of their own descriptions, without any tool.
+# The reference of all options, as Markdown.
+#
+# Not by `nixosOptionsDoc`: its page needs `nixos-render-docs`, which is in nixpkgs alone, so where only the module system can be
+# had no check could compare; and it escapes every dot of every name, while this page is read as text, too.
 { pkgs }:
 let
   inherit (pkgs) lib;

@@ -73,7 +73,7 @@ def give_addresses(client, gateway):
 
 
 def begin_load(client, users=40, rate=20):
-    """Puts the session load on the gateway, in the background, until `end_load`. Each round comes from another address,
+    """Puts the session load on the gateway, in the background, until `end_load`. Each iteration comes from another address,
     as limits count by them."""
     for gateway in gateways:
         give_addresses(client, gateway)

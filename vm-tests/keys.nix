@@ -65,7 +65,7 @@ in
         t.assertTrue(is_good(old) and is_good(new))
 
     with subtest("no request failed meanwhile, and the process is the same"):
-        t.assertTrue(end_load(client)["held"])
+        t.assertTrue(end_load(client)["passed"])
         t.assertEqual(single.succeed("systemctl show --property=MainPID auth-core"), pid)
 
     with subtest("a key that is retired takes its tokens with it"):

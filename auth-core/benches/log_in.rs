@@ -1,6 +1,9 @@
 //! How much of the processor a node turns into hashes when there are more log-ins than it can serve: log-ins per second
-//! of the whole node, over HTTP and with SQLite, to scrypt alone on as many threads.
+//! of the whole node, over HTTP and with SQLite, to scrypt alone on as many threads, with the allocator that a program has
+//! by itself.
 
+#[path = "shared/figure.rs"]
+mod figure;
 #[path = "shared/http.rs"]
 mod http;
 #[path = "shared/node.rs"]
@@ -48,9 +51,9 @@ fn main() {
         })
     };
     let mut criterion = ratio::criterion();
-    ratio::compare(&mut criterion, "log_in", Some(0.97), ours, theirs);
+    ratio::compare(&mut criterion, "log_in", Some(1.2), ours, theirs);
     criterion.final_summary();
-    println!("{}", node.footprint());
+    node.print_footprint();
 }
 
 /// Does `count` pieces of work on some threads, and answers how long it took.

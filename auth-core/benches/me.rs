@@ -1,10 +1,14 @@
-//! What it costs to ask who one is: `me` with a valid token, to a bare hyper server that answers the same bytes. And what
-//! of that is GraphQL: the bare server again, with the library parsing, checking and running each query on a constant.
+//! What it costs to ask who one is: `me` with a valid token, to a hyper server with the GraphQL library that parses, checks
+//! and runs the same query on a constant. And what that costs itself: to a bare hyper server that answers the same bytes.
 
+#[path = "shared/figure.rs"]
+mod figure;
 #[path = "shared/http.rs"]
 mod http;
 #[path = "shared/node.rs"]
 mod node;
+#[path = "shared/postgres.rs"]
+mod postgres;
 #[path = "shared/ratio.rs"]
 mod ratio;
 
@@ -21,15 +25,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use node::Node;
+use postgres::Postgres;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 const CONNECTIONS: usize = 16;
 const REQUESTS: usize = 500;
 
+const ME: &str = "{ me { id email role } }";
+
 fn main() {
     let node = Node::start(&["password.scrypt.log_n=4"]);
-    let me = graphql(Some(&node.token), "{ me { id email role } }");
+    let me = graphql(Some(&node.token), ME);
     let mut answer = Vec::new();
     Client::new(&node.address).send(&me, &mut answer);
     let (headers, body) = parts(&answer);
@@ -50,19 +57,28 @@ fn main() {
     });
 
     let mut criterion = ratio::criterion();
-    let mut compare = |name: &str, goal, ours: &str| {
+    let mut compare = |name: &str, goal, ours: &str, me: &[u8], theirs: &str| {
         ratio::compare(
             &mut criterion,
             name,
             goal,
-            || load(ours, &me, answer.len()),
-            || load(&bare, &me, answer.len()),
+            || load(ours, me, answer.len()),
+            || load(theirs, me, answer.len()),
         );
     };
-    compare("me", Some(0.8), &node.address);
-    compare("graphql_alone", None, &with_graphql);
+    compare("me", Some(0.65), &node.address, &me, &with_graphql);
+    match Postgres::start() {
+        Ok(postgres) => {
+            let database = format!("database.url={}", postgres.url);
+            let node = Node::start(&["password.scrypt.log_n=4", &database]);
+            let me = graphql(Some(&node.token), ME);
+            compare("me_postgres", Some(0.5), &node.address, &me, &with_graphql);
+        }
+        Err(why) => println!("me_postgres: left out, {why}"),
+    }
+    compare("graphql_alone", None, &with_graphql, &me, &bare);
     criterion.final_summary();
-    println!("{}", node.footprint());
+    node.print_footprint();
 }
 
 /// Knows one account and checks nothing.

@@ -5,6 +5,9 @@
 // aws-lc's scrypt has no safe interface.
 #![allow(unsafe_code)]
 
+#[path = "shared/figure.rs"]
+mod figure;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -90,12 +93,15 @@ fn side_by_side() {
     }
     let ours = best[0];
     for ((name, _), best) in CANDIDATES.iter().zip(best) {
+        let ratio = best.as_secs_f64() / ours.as_secs_f64();
         println!(
-            "scrypt: {name} takes {} ms, {:.2} times what {} takes",
+            "scrypt: {name} takes {} ms, {ratio:.2} times what {} takes",
             best.as_millis(),
-            best.as_secs_f64() / ours.as_secs_f64(),
             CANDIDATES[0].0
         );
+        if *name != CANDIDATES[0].0 {
+            figure::ratio(&format!("scrypt_{name}"), ratio);
+        }
     }
 }
 

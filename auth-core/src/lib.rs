@@ -39,7 +39,7 @@ use crate::config::{Config, ConfigError};
 use crate::passwords::Hasher;
 use crate::passwords::policy::PasswordPolicy;
 use crate::store::{Source, Store};
-use crate::telemetry::zipkin::Zipkin;
+use crate::telemetry::zipkin;
 use crate::tokens::KeyRing;
 
 /// How long the unit is kept from being started by a database that does not answer.
@@ -59,7 +59,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     PasswordPolicy::new(config)?;
     Source::new(&config.database)?;
     KeyRing::check(&config.tokens)?;
-    Zipkin::new(config)?;
+    zipkin::exporter(config)?;
     Ok(())
 }
 

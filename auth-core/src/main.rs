@@ -1,6 +1,6 @@
 //! The command line of auth-core.
 
-mod memory;
+mod allocator;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use auth_core::cli::keys::KeysCommand;
 use auth_core::cli::user::UserCommand;
 use auth_core::config::{Config, ConfigArgs};
-use auth_core::{App, cli, clock, graphql, telemetry};
+use auth_core::{App, cli, clock, graphql, http, telemetry};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -90,13 +90,10 @@ fn user(command: &UserCommand, args: &ConfigArgs) -> Result<(), Failure> {
 }
 
 fn serve(args: &ConfigArgs) -> Result<(), Failure> {
-    let kept = memory::give_back().err();
     let config = Config::load(args)?;
     auth_core::check(&config)?;
     let telemetry = telemetry::start(&config)?;
-    if let Some(error) = kept {
-        tracing::warn!(%error, "memory that hashes have used may be kept for later ones");
-    }
+    http::panics::log_places_alone();
     let runtime = tokio::runtime::Runtime::new()?;
     let served = runtime.block_on(async {
         let listener = TcpListener::bind(config.listen)

@@ -40,11 +40,14 @@ pub async fn status(state: &Path, json: bool) -> Result<()> {
         };
         println!("{:<15} {:<50} {state}", part.name, part.url);
     }
+    for part in &status.left_out {
+        println!("{:<15} left out: {}", part.name, part.reason);
+    }
     Ok(())
 }
 
-/// Asks one thing of the stack and prints what it answers.
-pub async fn tell(state: &Path, request: Request) -> Result<()> {
+/// Sends one request to the stack and prints the answer.
+pub async fn send(state: &Path, request: Request) -> Result<()> {
     match control::ask(state, &request).await? {
         Some(Answer::Done(message)) => println!("{message}"),
         Some(Answer::Refused(reason)) => bail!(reason),

@@ -15,15 +15,15 @@ use tokio::{
 pub enum Request {
     /// What runs, and whether it can be used.
     Status,
-    /// Bring the part back, whether it is stopped, dead or paused.
+    /// Start the part, whether it is stopped, dead or paused.
     Start(String),
-    /// Ask the part to end.
+    /// Stop the part gracefully.
     Stop(String),
     /// Kill the part, as a crash would.
     Kill(String),
-    /// Halt the part, as a hang would.
+    /// Pause the part, as a hang would.
     Pause(String),
-    /// End the whole stack.
+    /// Stop the whole stack.
     Down,
 }
 
@@ -34,6 +34,8 @@ pub struct Status {
     pub ca: PathBuf,
     /// Every part, running or not.
     pub parts: Vec<PartStatus>,
+    /// The parts that this machine lacks something of.
+    pub left_out: Vec<LeftOutStatus>,
 }
 
 /// One part of [`Status`].
@@ -49,6 +51,15 @@ pub struct PartStatus {
     pub pid: Option<i32>,
     /// Whether it can be used now.
     pub ready: bool,
+}
+
+/// One part of [`Status`] that is left out.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LeftOutStatus {
+    /// Its name, such as `zipkin`.
+    pub name: String,
+    /// What is missing, and how to get it.
+    pub reason: String,
 }
 
 /// The answer to a [`Request`].

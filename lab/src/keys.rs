@@ -17,7 +17,7 @@ use rcgen::{
 use time::OffsetDateTime;
 
 /// How long the gateway's certificate is valid, as those of Let's Encrypt are.
-const CERTIFICATE_LIFE: time::Duration = time::Duration::days(89);
+const CERTIFICATE_LIFETIME: time::Duration = time::Duration::days(89);
 
 /// Makes what is missing in `folder` and returns the path of the CA certificate, which clients must trust.
 ///
@@ -31,11 +31,11 @@ pub fn prepare(folder: &Path, gateway_addresses: &[String]) -> Result<PathBuf> {
         .create(&ring)
         .with_context(|| format!("cannot make {}", ring.display()))?;
 
-    let ca_key = KeyPair::from_pem(&kept(&folder.join("ca-key.pem"), new_key)?)?;
+    let ca_key = KeyPair::from_pem(&read_or_create(&folder.join("ca-key.pem"), new_key)?)?;
     let ca = folder.join("ca.pem");
-    kept(&ca, || Ok(ca_params().self_signed(&ca_key)?.pem()))?;
-    kept(&ring.join("signing-key.pem"), new_key)?;
-    kept(&folder.join("postgres-password"), random_password)?;
+    read_or_create(&ca, || Ok(ca_params().self_signed(&ca_key)?.pem()))?;
+    read_or_create(&ring.join("signing-key.pem"), new_key)?;
+    read_or_create(&folder.join("postgres-password"), random_password)?;
 
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params =
@@ -47,7 +47,7 @@ pub fn prepare(folder: &Path, gateway_addresses: &[String]) -> Result<PathBuf> {
     params.use_authority_key_identifier_extension = true;
     let now = OffsetDateTime::now_utc();
     params.not_before = now - time::Duration::DAY;
-    params.not_after = now + CERTIFICATE_LIFE;
+    params.not_after = now + CERTIFICATE_LIFETIME;
     let certificate = params.signed_by(&key, &Issuer::new(ca_params(), ca_key))?;
     write(
         &folder.join("gateway.pem"),
@@ -77,7 +77,7 @@ fn random_password() -> Result<String> {
 }
 
 /// The file's text; `make` provides it when there is no such file yet.
-fn kept(file: &Path, make: impl FnOnce() -> Result<String>) -> Result<String> {
+fn read_or_create(file: &Path, make: impl FnOnce() -> Result<String>) -> Result<String> {
     if !file.exists() {
         write(file, &make()?)?;
     }

@@ -29,17 +29,17 @@ struct Cli {
 enum Command {
     /// Start the stack and watch over it until Ctrl-C.
     Up {
-        /// Which stack.
+        /// Which stack to start.
         #[arg(long, value_enum, default_value_t)]
         topology: TopologyName,
-        /// Return as soon as everything is ready; `down` ends it.
+        /// Return as soon as everything is ready; `down` stops it.
         #[arg(long)]
         detach: bool,
-        /// The background half of --detach.
+        /// The background process of --detach.
         #[arg(long, hide = true, conflicts_with = "detach")]
         background: bool,
     },
-    /// End the stack that runs here.
+    /// Stop the stack that runs here.
     Down,
     /// Show every part: its address, its process, and whether it can be used.
     Status {
@@ -47,22 +47,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Bring a part back that was stopped, killed or paused.
+    /// Start a part that was stopped, killed or paused.
     Start { part: String },
-    /// Ask a part to end, as a shutdown would.
+    /// Stop a part gracefully, as a shutdown would.
     Stop { part: String },
     /// Kill a part with SIGKILL, as a crash would.
     Kill { part: String },
-    /// Halt a part with SIGSTOP, as a hang would; `start` lets it go on.
+    /// Pause a part with SIGSTOP, as a hang would; `start` resumes it.
     Pause { part: String },
     /// Show the end of a part's log, or of all.
     Logs {
         part: Option<String>,
-        /// Go on showing what is added.
+        /// Keep showing new lines.
         #[arg(short, long)]
         follow: bool,
     },
-    /// End the stack and remove all that it left: keys, data and logs.
+    /// Stop the stack and remove all that it left: keys, data and logs.
     Clean,
 }
 
@@ -84,10 +84,10 @@ async fn main() -> ExitCode {
         } => up::run(state, topology, background).await,
         Command::Down => commands::down(state).await,
         Command::Status { json } => commands::status(state, json).await,
-        Command::Start { part } => commands::tell(state, Request::Start(part)).await,
-        Command::Stop { part } => commands::tell(state, Request::Stop(part)).await,
-        Command::Kill { part } => commands::tell(state, Request::Kill(part)).await,
-        Command::Pause { part } => commands::tell(state, Request::Pause(part)).await,
+        Command::Start { part } => commands::send(state, Request::Start(part)).await,
+        Command::Stop { part } => commands::send(state, Request::Stop(part)).await,
+        Command::Kill { part } => commands::send(state, Request::Kill(part)).await,
+        Command::Pause { part } => commands::send(state, Request::Pause(part)).await,
         Command::Logs { part, follow } => commands::logs(state, part, follow).await,
         Command::Clean => commands::clean(state).await,
     };

@@ -19,7 +19,7 @@ impl Network {
     ///
     /// # Errors
     /// When 127.77.0.0/24 to 127.77.15.0/24 are all claimed.
-    pub fn of_the_user() -> Result<Self> {
+    pub fn for_user() -> Result<Self> {
         Self::first_free((0..16).map(|third| [127, 77, third]))
     }
 
@@ -27,7 +27,7 @@ impl Network {
     ///
     /// # Errors
     /// When not one of a thousand is free.
-    pub fn for_a_test() -> Result<Self> {
+    pub fn for_test() -> Result<Self> {
         let begin = u64::from(std::process::id()) * 131;
         Self::first_free((0..1000).map(|offset| {
             let number = (begin + offset * 7) % (64 * 256);
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn two_claims_never_share_a_network() {
-        let one = Network::for_a_test().unwrap();
-        let other = Network::for_a_test().unwrap();
+        let one = Network::for_test().unwrap();
+        let other = Network::for_test().unwrap();
         assert_ne!(one.prefix(), other.prefix());
     }
 

@@ -52,13 +52,13 @@ impl Process {
             .id()
             .and_then(|id| Pid::from_raw(id as i32))
             .context("the process has no id")?;
-        let (tell, exit) = watch::channel(None);
+        let (exited, exit) = watch::channel(None);
         tokio::spawn(async move {
             let status = child
                 .wait()
                 .await
                 .unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
-            let _ = tell.send(Some(status));
+            let _ = exited.send(Some(status));
         });
         Ok(Self { pid, exit })
     }
@@ -97,12 +97,12 @@ impl Process {
         }
     }
 
-    /// Asks it to end, and kills it when it has not after `patience`.
-    pub async fn stop(&mut self, signal: Signal, patience: Duration) -> ExitStatus {
+    /// Sends `signal`, and SIGKILL to what still runs after `grace_period`.
+    pub async fn stop(&mut self, signal: Signal, grace_period: Duration) -> ExitStatus {
         self.signal(signal);
-        // A paused process handles no signal until it goes on.
+        // A paused process handles no signal until it is resumed.
         self.signal_all(Signal::CONT);
-        match timeout(patience, self.ended()).await {
+        match timeout(grace_period, self.ended()).await {
             Ok(status) => status,
             Err(_) => {
                 self.signal_all(Signal::KILL);
@@ -127,9 +127,9 @@ pub fn detached_command(command: &[String], unprivileged: bool) -> Command {
         ]);
     }
     tied.arg("--").args(command).env_clear();
-    for kept in ["PATH", "HOME", "TZ", "LANG"] {
-        if let Some(value) = std::env::var_os(kept) {
-            tied.env(kept, value);
+    for name in ["PATH", "HOME", "TZ", "LANG"] {
+        if let Some(value) = std::env::var_os(name) {
+            tied.env(name, value);
         }
     }
     tied
@@ -139,7 +139,7 @@ pub fn detached_command(command: &[String], unprivileged: bool) -> Command {
 ///
 /// # Errors
 /// When there is no such user.
-pub fn give_to_unprivileged(paths: &[&Path]) -> Result<()> {
+pub fn chown_to_unprivileged(paths: &[&Path]) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }

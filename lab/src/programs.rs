@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 /// The table that `./dev` installs from, so that the two never disagree.
 const DEBIAN_PACKAGES: &str = include_str!("../debian-packages");
@@ -16,6 +16,12 @@ const ZIPKIN_JAR: &str = "zipkin-server-3.5.1-exec.jar";
 
 /// The programs of this workspace that the stack runs.
 const OURS: &[&str] = &["auth-core", "sample-service"];
+
+/// The variable that names a copy of Zipkin's server to use in its place.
+const OWN_ZIPKIN_JAR: &str = "AUTHSTACK_ZIPKIN_JAR";
+
+/// Zipkin's server among the programs that a part needs.
+const ZIPKIN: &str = "zipkin.jar";
 
 /// The path of every program of the table that is installed, by its name, of those of this workspace, and (where there is one) of `grafana`.
 ///
@@ -37,34 +43,69 @@ pub fn find(needed: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
             found.insert((*program).to_owned(), path);
         }
     }
-    for program in needed {
-        if !found.contains_key(*program) {
-            bail!("{}", missing(program));
-        }
+    let lacking: Vec<_> = needed
+        .iter()
+        .filter(|program| !found.contains_key(**program))
+        .collect();
+    if !lacking.is_empty() {
+        bail!(missing(&lacking));
     }
     Ok(found)
 }
 
-/// Zipkin's server, where `./dev` or a package puts it.
-///
-/// # Errors
-/// When it is not there.
-pub fn zipkin_jar() -> Result<PathBuf> {
-    if let Some(path) = env::var_os("AUTHSTACK_ZIPKIN_JAR") {
-        return Ok(path.into());
+/// Zipkin's server, where `AUTHSTACK_ZIPKIN_JAR` says or where `./dev` puts it; `None` when it is not there.
+pub fn zipkin_jar() -> Option<PathBuf> {
+    zipkin_place().filter(|jar| jar.exists())
+}
+
+/// What to tell of programs that are missing: what each is, and how to get it. `zipkin.jar` is the server of Zipkin.
+pub fn missing(programs: &[impl AsRef<str>]) -> String {
+    let said: Vec<_> = programs
+        .iter()
+        .map(|program| match program.as_ref() {
+            ours if OURS.contains(&ours) => {
+                format!("{ours} is not built. `cargo build --workspace` builds it, `./dev` does so by itself")
+            }
+            ZIPKIN => missing_zipkin_jar(),
+            program => missing_program(program),
+        })
+        .collect();
+    said.join("; ")
+}
+
+fn missing_program(program: &str) -> String {
+    let package = debian_packages()
+        .find(|(name, _)| *name == program)
+        .map_or(program, |(_, package)| package);
+    format!(
+        "the program {program} is missing: `apt-get install {package}` installs it, `./dev install` everything"
+    )
+}
+
+fn missing_zipkin_jar() -> String {
+    match (env::var_os(OWN_ZIPKIN_JAR), zipkin_place()) {
+        (Some(named), _) => format!(
+            "{OWN_ZIPKIN_JAR} names {}, and there is no such file",
+            Path::new(&named).display()
+        ),
+        (None, Some(place)) => format!(
+            "Zipkin's server is missing. `./dev install` fetches it to {}; {OWN_ZIPKIN_JAR} can name a copy of your own",
+            place.display()
+        ),
+        (None, None) => format!(
+            "Zipkin's server is missing: {OWN_ZIPKIN_JAR}, XDG_CACHE_HOME or HOME would say where it is, and none of them is set"
+        ),
+    }
+}
+
+fn zipkin_place() -> Option<PathBuf> {
+    if let Some(named) = env::var_os(OWN_ZIPKIN_JAR) {
+        return std::path::absolute(named).ok();
     }
     let cache = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
-        .context("neither HOME nor XDG_CACHE_HOME is set: cannot tell where Zipkin's jar is")?;
-    let jar = cache.join("authstack").join(ZIPKIN_JAR);
-    if !jar.exists() {
-        bail!(
-            "Zipkin's server is missing. `./dev install` fetches it to {}",
-            jar.display()
-        );
-    }
-    Ok(jar)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))?;
+    Some(cache.join("authstack").join(ZIPKIN_JAR))
 }
 
 /// A program of this workspace: beside the running one (tests run one folder deeper), else on PATH.
@@ -78,27 +119,14 @@ pub fn built(name: &str) -> Option<PathBuf> {
         .or_else(|| on_path(name))
 }
 
-fn missing(program: &str) -> String {
-    if OURS.contains(&program) {
-        return format!(
-            "{program} is not built. `cargo build --workspace` builds it, `./dev` does so by itself"
-        );
-    }
-    let package = debian_packages()
-        .find(|(name, _)| *name == program)
-        .map_or(program, |(_, package)| package);
-    format!(
-        "the program {program} is missing. Install it with `apt-get install {package}`, or everything at once with `./dev install`"
-    )
-}
-
+/// Each program of the table with the package that has it.
 fn debian_packages() -> impl Iterator<Item = (&'static str, &'static str)> {
     DEBIAN_PACKAGES
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| {
             let mut words = line.split_whitespace();
-            Some((words.next()?, words.next()?))
+            Some((words.next()?, words.nth(1)?))
         })
 }
 
@@ -130,9 +158,8 @@ mod tests {
     #[test]
     fn a_missing_program_is_named_with_the_command_that_installs_it() {
         assert_eq!(
-            missing("pg_isready"),
-            "the program pg_isready is missing. Install it with `apt-get install postgresql`, \
-             or everything at once with `./dev install`"
+            missing(&["pg_isready"]),
+            "the program pg_isready is missing: `apt-get install postgresql` installs it, `./dev install` everything"
         );
     }
 

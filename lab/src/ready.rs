@@ -1,14 +1,14 @@
-//! Tells when a part can be used.
+//! Readiness probes: whether a part can be used.
 
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use reqwest::{Certificate, Client};
 
-use crate::{process::detached_command, topology::Ready};
+use crate::{process::detached_command, topology::ReadinessProbe};
 
-/// An answer that takes longer than this is a no.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A probe that takes longer than this has failed.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An HTTP client that trusts the stack's own CA and nobody else.
 ///
@@ -22,18 +22,18 @@ pub fn client(ca: &Path) -> Result<Client> {
         .build()?)
 }
 
-/// Asks once.
-pub async fn is_ready(client: &Client, ready: &Ready) -> bool {
-    match ready {
-        Ready::Http { url } => client
+/// Probes once.
+pub async fn is_ready(client: &Client, probe: &ReadinessProbe) -> bool {
+    match probe {
+        ReadinessProbe::Http { url } => client
             .get(url)
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .send()
             .await
             .is_ok_and(|answer| answer.status().is_success()),
-        Ready::Command { command } => {
+        ReadinessProbe::Command { command } => {
             let run = detached_command(command, false).kill_on_drop(true).status();
-            matches!(tokio::time::timeout(PATIENCE, run).await, Ok(Ok(status)) if status.success())
+            matches!(tokio::time::timeout(TIMEOUT, run).await, Ok(Ok(status)) if status.success())
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     keys,
     network::{self, Network},
     process, programs,
-    topology::{self, Part, ScryptCost, Settings, Topology, TopologyName},
+    topology::{self, LeftOut, Part, ScryptCost, Settings, Topology, TopologyName},
 };
 
 /// What to run, and where.
@@ -45,6 +45,8 @@ pub(crate) struct Prepared {
     pub ca: PathBuf,
     /// The parts, in the order in which they are shown.
     pub parts: Vec<Part>,
+    /// The parts that are not run because the machine lacks something of them.
+    pub left_out: Vec<LeftOut>,
     /// What holds unless a setting says otherwise.
     pub defaults: Value,
     /// Where PostgreSQL keeps its data.
@@ -57,12 +59,11 @@ impl Setup {
     /// Makes keys, renders every configuration and checks that each address is free.
     ///
     /// # Errors
-    /// When a program is missing, an address is taken, or a file can't be written.
+    /// When a program is missing that the stack cannot do without, an address is taken, or a file can't be written.
     pub(crate) async fn prepare(self) -> Result<Prepared> {
         let directory = std::path::absolute(&self.directory)?;
         make_private(&directory)?;
-        let programs =
-            programs::find(&["setpriv", "nix-instantiate", "auth-core", "sample-service"])?;
+        let programs = programs::find(&["setpriv", "nix-instantiate"])?;
         let keys = directory.join("keys");
         let ca = keys::prepare(
             &keys,
@@ -71,22 +72,18 @@ impl Setup {
         let data = directory.join("data");
         fs::create_dir_all(&data)?;
         let scratch = scratch(&data)?;
-        let wants = |name: &str| {
-            self.parts
-                .as_ref()
-                .is_none_or(|parts| parts.iter().any(|part| part == name))
-        };
-        let Topology { parts, defaults } = topology::render(&Settings {
+        let Topology {
+            parts,
+            left_out,
+            defaults,
+            ..
+        } = topology::render(&Settings {
             topology: self.topology,
             network: self.network.prefix(),
             directory: &directory,
             scratch: scratch.path(),
             programs: &programs,
-            zipkin_jar: if wants("zipkin") {
-                programs::zipkin_jar()?
-            } else {
-                PathBuf::new()
-            },
+            zipkin_jar: programs::zipkin_jar(),
             tls_profile: self.tls_profile.as_deref(),
             gateway: self.gateway.as_ref(),
             scrypt: self.scrypt,
@@ -102,7 +99,7 @@ impl Setup {
         if parts.iter().any(|part| part.unprivileged) {
             let password = scratch.path().join("password");
             fs::copy(keys.join("postgres-password"), &password)?;
-            process::give_to_unprivileged(&[scratch.path(), &password])?;
+            process::chown_to_unprivileged(&[scratch.path(), &password])?;
         }
         fs::create_dir_all(directory.join("logs"))?;
         for part in &parts {
@@ -119,6 +116,7 @@ impl Setup {
             directory,
             ca,
             parts,
+            left_out,
             defaults,
             scratch,
             _network: self.network,

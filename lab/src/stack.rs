@@ -1,4 +1,4 @@
-//! The whole stack: starts every part, watches them, breaks and mends them on request, and leaves nothing behind.
+//! The whole stack: starts every part, watches them, injects faults and restarts parts on request, and leaves nothing behind.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,24 +23,24 @@ use tokio::{
 };
 
 use crate::{
-    control::{PartStatus, Status},
+    control::{LeftOutStatus, PartStatus, Status},
     process::{Process, describe},
     ready,
     setup::{Prepared, Setup},
-    topology::{Part, StopSignal},
+    topology::{LeftOut, Part, StopSignal},
 };
 
 /// A part that is not ready after this long has failed to start.
-const START_PATIENCE: Duration = Duration::from_secs(60);
-/// A part that has not ended this long after it was asked to is killed.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// A part that still runs this long after its stop signal is killed.
+const STOP_GRACE_PERIOD: Duration = Duration::from_secs(10);
 
 /// What happens to the parts, told as it happens.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A part can be used, so long after it was started.
     Ready(String, Duration),
-    /// A part ended that nobody had asked to.
+    /// A part exited that was not stopped.
     Died(String, ExitStatus),
 }
 
@@ -56,8 +56,8 @@ pub struct Stack {
 #[derive(Debug)]
 struct Running {
     process: Process,
-    /// Set before the process is ended on purpose.
-    end_is_wanted: Arc<AtomicBool>,
+    /// Set before the process is stopped on purpose.
+    exit_expected: Arc<AtomicBool>,
 }
 
 impl Stack {
@@ -103,7 +103,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Brings one part back: starts it when it does not run, lets it go on when it is paused, and waits until it is ready.
+    /// Brings one part back: starts it when it does not run, resumes it when it is paused, and waits until it is ready.
     ///
     /// # Errors
     /// When there is no such part, or it does not become ready.
@@ -121,15 +121,15 @@ impl Stack {
         Ok(took)
     }
 
-    /// Asks one part to end, and waits until it has.
+    /// Stops one part gracefully, and waits until it has exited.
     ///
     /// # Errors
     /// When there is no such part or it does not run.
     pub async fn stop_part(&self, name: &str) -> Result<ExitStatus> {
         let signal = stop_signal(self.part(name)?);
         let mut process = self.running_process(name)?;
-        self.want_end(name);
-        Ok(process.stop(signal, STOP_PATIENCE).await)
+        self.expect_exit(name);
+        Ok(process.stop(signal, STOP_GRACE_PERIOD).await)
     }
 
     /// Kills one part with SIGKILL, as a crash would.
@@ -143,7 +143,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Halts one part with SIGSTOP, as a hang would: its connections stay open and nothing answers.
+    /// Pauses one part with SIGSTOP, as a hang would: its connections stay open and nothing answers.
     ///
     /// # Errors
     /// When there is no such part or it does not run.
@@ -152,14 +152,14 @@ impl Stack {
         Ok(())
     }
 
-    /// Ends every part, all at the same time.
+    /// Stops every part, all at the same time.
     pub async fn stop(&self) {
         let mut ending = JoinSet::new();
         for part in &self.prepared.parts {
             if let Some(mut process) = self.process(&part.name) {
-                self.want_end(&part.name);
+                self.expect_exit(&part.name);
                 let signal = stop_signal(part);
-                ending.spawn(async move { process.stop(signal, STOP_PATIENCE).await });
+                ending.spawn(async move { process.stop(signal, STOP_GRACE_PERIOD).await });
             }
         }
         ending.join_all().await;
@@ -168,7 +168,7 @@ impl Stack {
     /// What runs, and whether it can be used.
     pub async fn status(&self) -> Status {
         let mut asking = JoinSet::new();
-        for (place, part) in self.prepared.parts.iter().enumerate() {
+        for (index, part) in self.prepared.parts.iter().enumerate() {
             let (client, part, pid) = (
                 self.client.clone(),
                 part.clone(),
@@ -177,7 +177,7 @@ impl Stack {
             asking.spawn(async move {
                 let ready = pid.is_some() && ready::is_ready(&client, &part.ready).await;
                 (
-                    place,
+                    index,
                     PartStatus {
                         name: part.name,
                         kind: part.kind,
@@ -189,16 +189,29 @@ impl Stack {
             });
         }
         let mut parts = asking.join_all().await;
-        parts.sort_by_key(|(place, _)| *place);
+        parts.sort_by_key(|(index, _)| *index);
         Status {
             ca: self.prepared.ca.clone(),
             parts: parts.into_iter().map(|(_, part)| part).collect(),
+            left_out: self
+                .left_out()
+                .iter()
+                .map(|part| LeftOutStatus {
+                    name: part.name.clone(),
+                    reason: part.reason(),
+                })
+                .collect(),
         }
     }
 
     /// Every part, in the order in which they are shown.
     pub fn parts(&self) -> &[Part] {
         &self.prepared.parts
+    }
+
+    /// The parts that are not run because the machine lacks something of them.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.prepared.left_out
     }
 
     /// What holds unless a setting says otherwise: `nixos-modules/render/defaults.nix`.
@@ -222,8 +235,11 @@ impl Stack {
     /// A part by its name.
     ///
     /// # Errors
-    /// When there is none: lists those that there are.
+    /// When there is none: lists those that there are. When it is left out: says why.
     pub fn part(&self, name: &str) -> Result<&Part> {
+        if let Some(part) = self.left_out().iter().find(|part| part.name == name) {
+            bail!("{name} is left out: {}", part.reason());
+        }
         self.prepared
             .parts
             .iter()
@@ -264,17 +280,17 @@ impl Stack {
             }
         }
         let process = Process::start(&part.command, &folder, &log, part.unprivileged)?;
-        let end_is_wanted = Arc::new(AtomicBool::new(false));
+        let exit_expected = Arc::new(AtomicBool::new(false));
         let running = Running {
             process: process.clone(),
-            end_is_wanted: end_is_wanted.clone(),
+            exit_expected: exit_expected.clone(),
         };
         self.lock().insert(part.name.clone(), running);
 
         let (mut watched, name, events) = (process.clone(), part.name.clone(), self.events.clone());
         tokio::spawn(async move {
             let status = watched.ended().await;
-            if !end_is_wanted.load(Ordering::Relaxed) {
+            if !exit_expected.load(Ordering::Relaxed) {
                 let _ = events.send(Event::Died(name, status));
             }
         });
@@ -293,9 +309,9 @@ impl Stack {
             .ok_or_else(|| anyhow!("{name} does not run"))
     }
 
-    fn want_end(&self, name: &str) {
+    fn expect_exit(&self, name: &str) {
         if let Some(running) = self.lock().get(name) {
-            running.end_is_wanted.store(true, Ordering::Relaxed);
+            running.exit_expected.store(true, Ordering::Relaxed);
         }
     }
 
@@ -339,12 +355,12 @@ async fn until_ready(
         }
         Ok(())
     };
-    match timeout(START_PATIENCE, wait).await {
+    match timeout(START_TIMEOUT, wait).await {
         Ok(result) => result.map(|()| (part.name.clone(), begin.elapsed())),
         Err(_) => bail!(
             "{} is not ready after {} s{}",
             part.name,
-            START_PATIENCE.as_secs(),
+            START_TIMEOUT.as_secs(),
             log_end(&log)
         ),
     }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::programs;
+
 /// Which stack is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -47,8 +49,8 @@ pub struct Settings<'a> {
     pub scratch: &'a Path,
     /// The programs that were found.
     pub programs: &'a BTreeMap<String, PathBuf>,
-    /// Zipkin's server.
-    pub zipkin_jar: PathBuf,
+    /// Zipkin's server; `None` where there is none.
+    pub zipkin_jar: Option<PathBuf>,
     /// The gateway's profile of TLS; `None` for the default.
     pub tls_profile: Option<&'a str>,
     /// Settings of the gateway in the place of the lab's own; `None` for none.
@@ -85,8 +87,8 @@ pub struct Part {
     /// The parts that must be ready before it is started.
     #[serde(default)]
     pub after: Vec<String>,
-    /// How to tell that it can be used.
-    pub ready: Ready,
+    /// Whether it can be used.
+    pub ready: ReadinessProbe,
     /// How it is asked to end.
     #[serde(default)]
     pub stop_signal: StopSignal,
@@ -101,10 +103,10 @@ pub struct Prepare {
     pub command: Vec<String>,
 }
 
-/// A question that a part answers with yes when it can be used.
+/// A readiness probe: it succeeds when a part can be used.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Ready {
+pub enum ReadinessProbe {
     /// A GET that is answered with a success.
     Http {
         /// Its URL.
@@ -117,7 +119,7 @@ pub enum Ready {
     },
 }
 
-/// The signal for a clean end.
+/// The signal for a graceful shutdown.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StopSignal {
@@ -128,11 +130,32 @@ pub enum StopSignal {
     Int,
 }
 
+/// A part that is not run because the machine lacks something of it; the others can do without it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LeftOut {
+    /// Its name, such as `zipkin`.
+    pub name: String,
+    /// The programs that are missing.
+    pub missing: Vec<String>,
+}
+
+impl LeftOut {
+    /// What is missing, and how to get it.
+    pub fn reason(&self) -> String {
+        programs::missing(&self.missing)
+    }
+}
+
 /// What `lab/topology.nix` answers.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Topology {
     /// The parts of the stack, in the order in which they are shown.
     pub parts: Vec<Part>,
+    /// The parts that are left out.
+    pub left_out: Vec<LeftOut>,
+    /// The programs that parts cannot be started without, and that are missing.
+    missing: Vec<String>,
     /// What holds unless a setting says otherwise: `nixos-modules/render/defaults.nix`.
     pub defaults: Value,
 }
@@ -140,7 +163,8 @@ pub struct Topology {
 /// Asks for the parts of the stack.
 ///
 /// # Errors
-/// When Nix refuses the topology (the message is Nix's own) or answers something else than parts.
+/// When Nix refuses the topology (the message is Nix's own) or answers something else than parts, and when the machine lacks a
+/// program that the stack cannot do without: the message says how to get it.
 pub async fn render(settings: &Settings<'_>) -> Result<Topology> {
     let file = env::var_os("AUTHSTACK_TOPOLOGY").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("topology.nix"),
@@ -168,13 +192,13 @@ pub async fn render(settings: &Settings<'_>) -> Result<Topology> {
 
     let answer: Topology = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("{} answers no parts", file.display()))?;
-    if let Some(unknown) = settings
-        .parts
-        .iter()
-        .copied()
-        .flatten()
-        .find(|name| answer.parts.iter().all(|part| part.name != **name))
-    {
+    if !answer.missing.is_empty() {
+        bail!(programs::missing(&answer.missing));
+    }
+    if let Some(unknown) = settings.parts.iter().copied().flatten().find(|name| {
+        answer.parts.iter().all(|part| part.name != **name)
+            && answer.left_out.iter().all(|part| part.name != **name)
+    }) {
         bail!("the topology has no part named {unknown}");
     }
     Ok(answer)

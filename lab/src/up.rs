@@ -25,7 +25,7 @@ use tokio::{
     time::sleep,
 };
 
-/// Where the background half of `--detach` writes what the foreground would show.
+/// Where the background process of `--detach` writes what the foreground would show.
 const OWN_LOG: &str = "logs/lab.log";
 
 /// Runs the stack until a signal or `down` ends it.
@@ -48,19 +48,19 @@ async fn serve(
     requests: UnixListener,
     begin: Instant,
 ) -> Result<()> {
-    let (tell, mut events) = unbounded_channel();
+    let (sender, mut events) = unbounded_channel();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let setup = Setup {
         topology,
         directory: state.to_owned(),
-        network: Network::of_the_user()?,
+        network: Network::for_user()?,
         tls_profile: None,
         gateway: None,
         scrypt: None,
         parts: None,
     };
-    let stack = Stack::prepare(setup, tell).await?;
+    let stack = Stack::prepare(setup, sender).await?;
     let mut progress = Progress::begin(&stack);
 
     let started = tokio::select! {
@@ -154,7 +154,7 @@ async fn answer(stack: &Stack, request: Request) -> Result<Answer> {
         Request::Stop(part) => {
             let status = stack.stop_part(&part).await?;
             Answer::Done(format!(
-                "{part} has ended with {}: `./dev start {part}` brings it back.",
+                "{part} has stopped with {}: `./dev start {part}` brings it back.",
                 describe(status)
             ))
         }
@@ -167,10 +167,10 @@ async fn answer(stack: &Stack, request: Request) -> Result<Answer> {
         Request::Pause(part) => {
             stack.pause_part(&part)?;
             Answer::Done(format!(
-                "{part} is paused: `./dev start {part}` lets it go on."
+                "{part} is paused: `./dev start {part}` resumes it."
             ))
         }
-        Request::Down => Answer::Done("Asked to end.".into()),
+        Request::Down => Answer::Done("Stopping.".into()),
     })
 }
 
@@ -204,7 +204,7 @@ pub async fn detached(state: &Path, topology: TopologyName) -> Result<()> {
         if let Some(status) = ended {
             bail!("the stack has not started ({})", describe(status));
         }
-        if shown.contains(READY_MARK) && shown.ends_with("\n\n") {
+        if shown.contains(LAST_LINE) {
             println!("It runs in the background: `./dev status`, `./dev logs`, `./dev down`.");
             return Ok(());
         }
@@ -221,7 +221,20 @@ struct Progress {
 impl Progress {
     fn begin(stack: &Stack) -> Self {
         let awaited: Vec<_> = stack.parts().iter().map(|part| part.name.clone()).collect();
-        println!("Starting {} parts …", awaited.len());
+        let without: Vec<_> = stack
+            .left_out()
+            .iter()
+            .map(|part| part.name.as_str())
+            .collect();
+        if without.is_empty() {
+            println!("Starting {} parts …", awaited.len());
+        } else {
+            println!(
+                "Starting {} parts, WITHOUT {} …",
+                awaited.len(),
+                without.join(", ")
+            );
+        }
         let mut progress = Self {
             awaited,
             terminal: io::stdout().is_terminal(),
@@ -252,18 +265,25 @@ impl Progress {
     }
 }
 
-const READY_MARK: &str = "Ready after ";
+/// With which the foreground closes what it shows of a start, and by which `--detach` knows that it has all of it.
+const LAST_LINE: &str = "Ctrl-C ends it; `./dev kill auth1` in another terminal breaks it.\n\n";
 
 fn print_ready(stack: &Stack, topology: TopologyName, took: Duration) {
     let what = match topology {
         TopologyName::Single => "two nodes on one SQLite file",
         TopologyName::Cluster => "three nodes on PostgreSQL",
     };
-    println!("\n{READY_MARK}{:.1} s: {what}.\n", took.as_secs_f64());
+    println!("\nReady after {:.1} s: {what}.\n", took.as_secs_f64());
     for part in stack.parts() {
         println!("  {:<15} {}", part.name, part.url);
         for (title, url) in &part.pages {
             println!("  {:<15} {url}", format!("  {title}"));
+        }
+    }
+    if !stack.left_out().is_empty() {
+        println!("\nLEFT OUT, because this machine lacks something of it:\n");
+        for part in stack.left_out() {
+            println!("  {:<15} {}", part.name, part.reason());
         }
     }
     let gateway = stack.part("gateway").map_or("", |part| part.url.as_str());
@@ -281,7 +301,7 @@ fn print_ready(stack: &Stack, topology: TopologyName, took: Duration) {
              {{ message accessToken }} }}\"}}'"
         );
     }
-    println!("\nCtrl-C ends it; `./dev kill auth1` in another terminal breaks it.\n");
+    print!("\n{LAST_LINE}");
 }
 
 fn say(message: &str) {

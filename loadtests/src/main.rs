@@ -23,7 +23,7 @@ and still reports. The load is a closed model: a user sends its next request
 when it has the answer to the last, so a stalled service gets fewer requests,
 and its percentiles look better than independent clients would find it.";
 
-/// Puts load on an authstack and says whether it held
+/// Puts load on an authstack and says whether every answer was right
 #[derive(Parser)]
 #[command(name = "authload", version, after_help = AFTER_HELP)]
 struct Cli {
@@ -68,7 +68,7 @@ struct RunArgs {
     /// Write the report as JSON to this file
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
-    /// Each round of a user comes from the next local address of this range, such as 127.9.8.0/24: limits count by address
+    /// Each iteration of a user comes from the next local address of this range, such as 127.9.8.0/24: limits count by address
     #[arg(long, value_name = "CIDR")]
     from: Option<Ipv4Net>,
 }
@@ -101,7 +101,7 @@ fn list() -> Result<bool> {
     Ok(true)
 }
 
-/// Runs the scenario, prints and writes the report: whether it held.
+/// Runs the scenario, prints and writes the report: whether every answer was right.
 async fn load(args: RunArgs) -> Result<bool> {
     let Scenario::Session = args.scenario;
     let users = args.users.into();
@@ -118,7 +118,7 @@ async fn load(args: RunArgs) -> Result<bool> {
     if let Some(file) = file {
         serde_json::to_writer_pretty(file, &report).context("cannot write the report")?;
     }
-    Ok(report.held)
+    Ok(report.passed)
 }
 
 fn create(path: &Path) -> Result<File> {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-/// How long a waiting user may take to notice that the run has ended.
-const NOTICE: Duration = Duration::from_millis(100);
+/// How often a waiting user looks whether the run has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Turns at most every `1/rate` seconds, until the run ends. A turn that nobody takes is not made up for later,
 /// so there are no bursts after a stall.
@@ -37,7 +37,7 @@ impl Pace {
             if now >= mine {
                 return true;
             }
-            sleep((mine - now).min(NOTICE)).await;
+            sleep((mine - now).min(POLL_INTERVAL)).await;
         }
     }
 

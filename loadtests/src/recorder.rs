@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use crate::graphql::{Operation, Reason};
 use crate::report::{FailureGroup, OperationStats, SecondCount};
 
-/// One request that came to an end.
+/// One request that succeeded or failed.
 pub(crate) struct Outcome {
     pub(crate) operation: Operation,
     pub(crate) took: Duration,
@@ -46,7 +46,7 @@ pub(crate) struct Counts {
 struct OperationCounts {
     requests: u64,
     failed: u64,
-    /// Microseconds of the requests that held, to three significant digits.
+    /// Microseconds of the requests that succeeded, to three significant digits.
     times: Histogram<u64>,
 }
 
@@ -172,8 +172,8 @@ fn tenths(at: Duration) -> f64 {
 pub(crate) mod tests {
     use super::*;
 
-    /// A request of `ms` milliseconds that held, answered by `auth1`.
-    pub(crate) fn held(operation: Operation, ms: u64) -> Outcome {
+    /// A request of `ms` milliseconds that succeeded, answered by `auth1`.
+    pub(crate) fn succeeded(operation: Operation, ms: u64) -> Outcome {
         Outcome {
             operation,
             took: Duration::from_millis(ms),
@@ -193,7 +193,7 @@ pub(crate) mod tests {
             }),
             node: Some("auth2".into()),
             trace_id: trace_id.map(Into::into),
-            ..held(Operation::LogIn, 1)
+            ..succeeded(Operation::LogIn, 1)
         }
     }
 
@@ -205,7 +205,7 @@ pub(crate) mod tests {
             }),
             answered: false,
             node: None,
-            ..held(Operation::LogIn, 1)
+            ..succeeded(Operation::LogIn, 1)
         }
     }
 
@@ -213,7 +213,7 @@ pub(crate) mod tests {
     fn percentiles_are_right_to_three_digits() {
         let mut counts = Counts::default();
         for ms in 1..=1000 {
-            counts.add(Duration::ZERO, held(Operation::Me, ms));
+            counts.add(Duration::ZERO, succeeded(Operation::Me, ms));
         }
         let me = &counts.operations()[2];
         assert_eq!((me.name.as_str(), me.requests), ("me", 1000));
@@ -260,8 +260,8 @@ pub(crate) mod tests {
     #[test]
     fn each_second_counts_what_ended_in_it() {
         let mut counts = Counts::default();
-        counts.add(Duration::from_millis(999), held(Operation::Me, 1));
-        counts.add(Duration::from_millis(2000), held(Operation::Me, 1));
+        counts.add(Duration::from_millis(999), succeeded(Operation::Me, 1));
+        counts.add(Duration::from_millis(2000), succeeded(Operation::Me, 1));
         counts.add(Duration::from_millis(2001), cut_off());
         let seconds: Vec<_> = counts.timeline.iter().map(|s| (s.ok, s.failed)).collect();
         assert_eq!(seconds, [(1, 0), (0, 0), (1, 1)]);
@@ -270,9 +270,9 @@ pub(crate) mod tests {
     #[test]
     fn only_answers_count_for_a_node() {
         let mut counts = Counts::default();
-        counts.add(Duration::ZERO, held(Operation::Me, 1));
+        counts.add(Duration::ZERO, succeeded(Operation::Me, 1));
         counts.add(Duration::ZERO, cut_off());
-        let mut anonymous = held(Operation::Me, 1);
+        let mut anonymous = succeeded(Operation::Me, 1);
         anonymous.node = None;
         counts.add(Duration::ZERO, anonymous);
         let nodes: Vec<_> = counts.nodes.into_iter().collect();

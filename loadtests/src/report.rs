@@ -12,7 +12,7 @@ pub struct Report {
     /// The version of this format: [`Report::VERSION`].
     pub version: u32,
     /// Whether every answer was right, and there was at least one.
-    pub held: bool,
+    pub passed: bool,
     /// Whether the run was ended early (Ctrl-C, SIGTERM).
     pub interrupted: bool,
     /// The scenario's name.
@@ -29,7 +29,7 @@ pub struct Report {
     pub started_at: u64,
     /// How long the run was, to its last answer, in seconds.
     pub elapsed_seconds: f64,
-    /// Requests that came to an end, well or badly.
+    /// Requests that succeeded or failed.
     pub requests: u64,
     /// Requests among them that failed.
     pub failed: u64,
@@ -46,13 +46,13 @@ pub struct Report {
     pub timeline: Vec<SecondCount>,
 }
 
-/// The requests of one operation. Times are those of the requests that held, from sending to the whole answer,
+/// The requests of one operation. Times are those of the requests that succeeded, from sending to the whole answer,
 /// in milliseconds, to three significant digits; `null` when there was none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OperationStats {
     /// The operation's name.
     pub name: String,
-    /// Requests that came to an end, well or badly.
+    /// Requests that succeeded or failed.
     pub requests: u64,
     /// Requests among them that failed.
     pub failed: u64,
@@ -88,7 +88,7 @@ pub struct FailureGroup {
 /// One second of the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondCount {
-    /// Requests that held.
+    /// Requests that succeeded.
     pub ok: u64,
     /// Requests that failed.
     pub failed: u64,

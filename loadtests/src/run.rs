@@ -59,7 +59,7 @@ pub(crate) fn summary(counts: &Counts, elapsed: Duration) -> Report {
     let elapsed = elapsed.max(counts.last).as_secs_f64();
     Report {
         version: Report::VERSION,
-        held: counts.requests > 0 && counts.failed == 0,
+        passed: counts.requests > 0 && counts.failed == 0,
         interrupted: false,
         scenario: "session".into(),
         url: String::new(),
@@ -84,11 +84,11 @@ async fn attack(target: &Target, load: &Load, run: Arc<Run>) -> Result<()> {
     let _ = log::set_logger(&Silence);
     log::set_max_level(LevelFilter::Off);
 
-    let round: TransactionFunction = Arc::new(move |user| {
+    let iteration: TransactionFunction = Arc::new(move |user| {
         let run = Arc::clone(&run);
         let index = user.weighted_users_index;
         Box::pin(async move {
-            session::round(&run, index).await;
+            session::iterate(&run, index).await;
             Ok(())
         })
     });
@@ -102,7 +102,9 @@ async fn attack(target: &Target, load: &Load, run: Arc<Run>) -> Result<()> {
     configuration.no_metrics = true;
     configuration.no_telnet = true;
     GooseAttack::initialize_with_config(configuration)?
-        .register_scenario(Scenario::new("session").register_transaction(Transaction::new(round)))
+        .register_scenario(
+            Scenario::new("session").register_transaction(Transaction::new(iteration)),
+        )
         .execute()
         .await
         .context("the load could not be started")?;

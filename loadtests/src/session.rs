@@ -1,6 +1,6 @@
 //! The scenario `session`: sign up, log in, ask who one is, and be refused with a wrong password.
 //!
-//! Every round is a new account, so rounds do not depend on each other.
+//! Every iteration has a new account, so iterations do not depend on each other.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::target::{Clients, root_cause};
 /// The largest answer that is read, in bytes; the right ones are far below.
 const LARGEST_ANSWER: usize = 1 << 20;
 
-/// What a user waits after a round that did not come to its end: a service that is down is not hammered.
+/// What a user waits after an iteration that failed: a service that is down is not hammered.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What all virtual users share.
@@ -29,8 +29,8 @@ pub(crate) struct Run {
     pub(crate) recorder: Recorder,
 }
 
-/// The round is over early: a request failed (which is recorded), or the run has ended.
-struct RoundOver;
+/// The iteration ended early: a request failed (which is recorded), or the run has ended.
+struct EndedEarly;
 
 /// A fresh account's credentials.
 struct Account {
@@ -48,14 +48,14 @@ impl Account {
 }
 
 /// One virtual user's way through the scenario, once.
-pub(crate) async fn round(run: &Run, user: usize) {
+pub(crate) async fn iterate(run: &Run, user: usize) {
     let client = run.clients.next(user).expect("one like those before");
-    if visit(run, &client).await.is_err() {
+    if steps(run, &client).await.is_err() {
         sleep(PAUSE).await;
     }
 }
 
-async fn visit(run: &Run, client: &Client) -> Result<(), RoundOver> {
+async fn steps(run: &Run, client: &Client) -> Result<(), EndedEarly> {
     let account = Account::fresh();
     let stranger = Account {
         email: account.email.clone(),
@@ -75,9 +75,9 @@ async fn ask(
     operation: Operation,
     account: &Account,
     token: Option<String>,
-) -> Result<Option<String>, RoundOver> {
+) -> Result<Option<String>, EndedEarly> {
     if !run.pace.turn().await {
-        return Err(RoundOver);
+        return Err(EndedEarly);
     }
     let mut request = client
         .post(&run.endpoint)
@@ -112,7 +112,7 @@ async fn ask(
         node: text(&headers, "x-served-by"),
         trace_id: text(&headers, "x-trace-id"),
     });
-    judged.map_err(|_| RoundOver)
+    judged.map_err(|_| EndedEarly)
 }
 
 /// The status and the whole body of an answer.

@@ -94,7 +94,7 @@ fn verdict(report: &Report) -> String {
     };
     match (report.requests, report.failed) {
         (0, _) => format!("FAILED{early}: no request was made"),
-        (requests, 0) => format!("HELD{early}: all {requests} answers were right"),
+        (requests, 0) => format!("PASSED{early}: all {requests} answers were right"),
         (requests, failed) => format!("FAILED{early}: {failed} of {requests} requests failed"),
     }
 }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::graphql::Operation;
     use crate::recorder::Counts;
-    use crate::recorder::tests::{cut_off, held, refused};
+    use crate::recorder::tests::{cut_off, refused, succeeded};
     use crate::run::summary;
 
     fn example(counts: &Counts) -> Report {
@@ -124,7 +124,10 @@ mod tests {
         let mut counts = Counts::default();
         for second in 0..4 {
             for operation in Operation::ALL {
-                counts.add(Duration::from_secs(second), held(operation, 20 + second));
+                counts.add(
+                    Duration::from_secs(second),
+                    succeeded(operation, 20 + second),
+                );
             }
         }
         counts
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_held_reads_so() {
+    fn a_run_that_passed_reads_so() {
         insta::assert_snapshot!(table(&example(&good())));
     }
 
@@ -152,9 +155,9 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_a_request_has_not_held() {
+    fn a_run_without_a_request_has_not_passed() {
         let report = example(&Counts::default());
-        assert!(!report.held);
+        assert!(!report.passed);
         assert!(table(&report).ends_with("FAILED: no request was made\n"));
     }
 
@@ -164,8 +167,8 @@ mod tests {
             interrupted: true,
             ..example(&good())
         };
-        assert!(report.held);
-        assert!(table(&report).contains("HELD (ended early)"));
+        assert!(report.passed);
+        assert!(table(&report).contains("PASSED (ended early)"));
     }
 
     #[test]

@@ -23,31 +23,31 @@ pub struct Target {
     clients: Arc<Clients>,
 }
 
-/// An HTTP client for each visit of a virtual user.
+/// The HTTP clients of the virtual users.
 #[derive(Debug)]
 pub(crate) enum Clients {
     /// One for each user, who keeps it, from whatever address the system gives it.
-    Kept(Vec<Client>),
-    /// A new one for each visit, from the range's next address: limits count by address.
-    Moving {
+    PerUser(Vec<Client>),
+    /// A new one for each iteration, from the range's next address: limits count by address.
+    PerIteration {
         roots: Option<Vec<Certificate>>,
         range: Ipv4Net,
-        visits: AtomicUsize,
+        iterations: AtomicUsize,
     },
 }
 
 impl Clients {
-    /// The client for the next visit of a user.
+    /// The client for the next iteration of a user.
     pub(crate) fn next(&self, user: usize) -> Result<Client> {
         match self {
-            Self::Kept(clients) => Ok(clients[user].clone()),
-            Self::Moving {
+            Self::PerUser(clients) => Ok(clients[user].clone()),
+            Self::PerIteration {
                 roots,
                 range,
-                visits,
+                iterations,
             } => {
-                let visit = visits.fetch_add(1, Ordering::Relaxed);
-                let source = range.hosts().nth(visit % range.hosts().count());
+                let iteration = iterations.fetch_add(1, Ordering::Relaxed);
+                let source = range.hosts().nth(iteration % range.hosts().count());
                 client(roots.as_deref(), source.map(IpAddr::from))
             }
         }
@@ -56,7 +56,7 @@ impl Clients {
 
 impl Target {
     /// A target at `url` (`https://host:port`) for `users` virtual users, trusting only the certificates in the PEM
-    /// file `ca` (`None`: the system's roots). Each visit of a user comes from the next address of the range `from`, if
+    /// file `ca` (`None`: the system's roots). Each iteration of a user comes from the next address of the range `from`, if
     /// given; all of them must be this machine's.
     ///
     /// # Errors
@@ -81,14 +81,14 @@ impl Target {
         let clients = match from {
             None => {
                 let clients = (0..users).map(|_| client(roots.as_deref(), None));
-                Clients::Kept(clients.collect::<Result<_>>()?)
+                Clients::PerUser(clients.collect::<Result<_>>()?)
             }
             Some(range) => {
                 check_range(range, users)?;
-                Clients::Moving {
+                Clients::PerIteration {
                     roots,
                     range,
-                    visits: AtomicUsize::new(0),
+                    iterations: AtomicUsize::new(0),
                 }
             }
         };
@@ -141,7 +141,7 @@ impl Target {
     }
 }
 
-/// Holds `range` against the users, who must be able to visit from different addresses, and against this machine's addresses.
+/// Checks that `range` has an address for each user, and that its addresses are this machine's.
 fn check_range(range: Ipv4Net, users: usize) -> Result<()> {
     let size = range.hosts().count();
     ensure!(

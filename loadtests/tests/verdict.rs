@@ -81,7 +81,7 @@ async fn right_answers_hold() {
     let (fake, ran) = against(Fault::None, &SHORT).await;
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let report = ran.report();
-    assert!(report.held && report.requests > 0 && report.failed == 0);
+    assert!(report.passed && report.requests > 0 && report.failed == 0);
     assert_eq!(
         report.requests + 1,
         fake.requests(),
@@ -98,10 +98,10 @@ async fn right_answers_hold() {
             .iter()
             .all(|operation| operation.p99_ms.is_some())
     );
-    assert!(
-        ran.stdout
-            .contains(&format!("HELD: all {} answers were right", report.requests))
-    );
+    assert!(ran.stdout.contains(&format!(
+        "PASSED: all {} answers were right",
+        report.requests
+    )));
     assert!(
         ran.stdout
             .contains(&format!("answered by: fake1 {}", report.requests))
@@ -156,7 +156,7 @@ async fn one_graphql_error_inside_a_200_fails_the_run_and_is_named() {
     assert!(ran.stdout.contains("trace trace-3\n"), "{}", ran.stdout);
     assert!(ran.stdout.contains("FAILED: 1 of "), "{}", ran.stdout);
     let report = ran.report();
-    assert_eq!((report.held, report.failed), (false, 1));
+    assert_eq!((report.passed, report.failed), (false, 1));
     assert_eq!(
         report.failures[0].reason,
         Reason::Graphql {
@@ -230,7 +230,7 @@ async fn requests_under_way_at_the_end_are_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_round_comes_from_the_next_address() {
+async fn each_iteration_comes_from_the_next_address() {
     let (fake, ran) = against(
         Fault::None,
         &[
@@ -246,7 +246,7 @@ async fn each_round_comes_from_the_next_address() {
     )
     .await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    // Fifty requests are more than twelve rounds, so each of the six addresses has been used twice.
+    // Fifty requests are more than twelve iterations, so each of the six addresses has been used twice.
     assert_eq!(
         fake.client_addresses(),
         [1, 2, 3, 4, 5, 6].map(|host| format!("127.9.8.{host}"))
@@ -335,7 +335,7 @@ async fn an_interrupt_ends_the_run_early_with_table_and_verdict() {
         let ran = ran(output.expect("authload ends").unwrap(), None);
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
         assert!(
-            ran.stdout.contains("HELD (ended early): all "),
+            ran.stdout.contains("PASSED (ended early): all "),
             "{}",
             ran.stdout
         );

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::figure;
 use crate::http::{Client, graphql};
 
 pub const EMAIL: &str = "ann@example.com";
@@ -104,17 +105,20 @@ impl Node {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// What the node takes, for people.
-    pub fn footprint(&self) -> String {
+    /// Says what the node takes.
+    pub fn print_footprint(&self) {
         let binary = std::fs::metadata(env!("CARGO_BIN_EXE_auth-core"))
             .unwrap()
             .len();
-        format!(
-            "node: ready after {} ms (goal: 100), {:.1} MiB idle (goal: 20), binary of {:.1} MiB (goal: 20)",
-            self.ready_after.as_millis(),
-            self.idle_kib as f64 / 1024.0,
-            binary as f64 / (1 << 20) as f64,
-        )
+        let ready = self.ready_after.as_millis();
+        let idle = self.idle_kib as f64 / 1024.0;
+        let binary = binary as f64 / (1 << 20) as f64;
+        println!(
+            "node: ready after {ready} ms (goal: 100), {idle:.1} MiB idle (goal: 20), binary of {binary:.1} MiB (goal: 20)"
+        );
+        figure::absolute("ready_ms", ready as f64);
+        figure::absolute("idle_mib", idle);
+        figure::absolute("binary_mib", binary);
     }
 }
 

@@ -108,5 +108,6 @@ pub fn compare(
                 .min()
                 .unwrap_or(&Duration::ZERO),
         );
+        crate::figure::ratio(name, median);
     }
 }

@@ -13,6 +13,7 @@ use crate::passwords::Password;
 use crate::tokens::refresh::RefreshToken;
 
 /// The root of all mutations.
+#[derive(Default)]
 pub struct Mutation;
 
 /// What changes something, one field a request.

@@ -12,6 +12,7 @@ use crate::operation::Operation;
 use crate::tokens::TokenError;
 
 /// The root of all queries.
+#[derive(Default)]
 pub struct Query;
 
 /// Whether a token is good, and whose it is.

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod graphql;
+pub mod panics;
 mod routes;
 pub mod server;
 

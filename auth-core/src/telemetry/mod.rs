@@ -16,7 +16,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Config, ConfigError, LogFormat, LogLevel};
-use crate::telemetry::zipkin::Zipkin;
 
 /// How long the last spans may take to leave at the end. A Zipkin that is away costs no more than this.
 const LAST_SPANS: Duration = Duration::from_secs(1);
@@ -40,12 +39,12 @@ impl Telemetry {
 /// # Errors
 /// A Zipkin URL that cannot be used.
 pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
-    let provider = Zipkin::new(config)?.map(|zipkin| {
+    let provider = zipkin::exporter(config)?.map(|exporter| {
         let batch = BatchConfigBuilder::default()
             .with_max_queue_size(4096)
             .with_scheduled_delay(Duration::from_secs(1))
             .build();
-        let batches = BatchSpanProcessor::builder(zipkin)
+        let batches = BatchSpanProcessor::builder(exporter)
             .with_batch_config(batch)
             .build();
         SdkTracerProvider::builder()

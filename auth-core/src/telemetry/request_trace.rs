@@ -4,9 +4,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{
-    SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, Status, TraceContextExt, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use tracing::field::Empty;
@@ -15,6 +13,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::error_code::ErrorCode;
 use crate::outcome::Outcome;
+use crate::telemetry::zipkin;
 
 /// The trace of a GraphQL request: the caller's if it sent `traceparent` (W3C), `b3` or
 /// `X-B3-TraceId` and its like, or a new one.
@@ -112,37 +111,27 @@ pub fn trace_id() -> TraceId {
 }
 
 fn caller(headers: &HeaderMap) -> Option<SpanContext> {
-    let w3c =
-        TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
-    let w3c = w3c.span().span_context().clone();
-    if w3c.is_valid() {
-        return Some(w3c);
-    }
-    let header = |name| headers.get(name)?.to_str().ok();
-    if let Some(single) = header("b3") {
-        return b3(single);
-    }
-    let sampled = header("x-b3-sampled").unwrap_or("1");
-    b3(&format!(
-        "{}-{}-{sampled}",
-        header("x-b3-traceid")?,
-        header("x-b3-spanid")?
-    ))
-}
-
-/// `{trace id}-{span id}[-{sampled}[-{parent}]]`, <https://github.com/openzipkin/b3-propagation>.
-fn b3(header: &str) -> Option<SpanContext> {
-    let mut parts = header.split('-');
-    let trace_id =
-        TraceId::from_hex(parts.next().filter(|id| matches!(id.len(), 16 | 32))?).ok()?;
-    let span_id = SpanId::from_hex(parts.next().filter(|id| id.len() == 16)?).ok()?;
-    let flags = match parts.next() {
-        // The word is from before there was a specification.
-        Some("0" | "false") => TraceFlags::default(),
-        _ => TraceFlags::SAMPLED,
+    let read = |propagator: &dyn TextMapPropagator| {
+        let context = propagator.extract_with_context(&Context::new(), &Headers(headers));
+        Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
     };
-    let context = SpanContext::new(trace_id, span_id, flags, true, TraceState::default());
-    context.is_valid().then_some(context)
+    read(&TraceContextPropagator::new()).or_else(|| {
+        let b3 = zipkin::b3().iter().find_map(|b3| read(b3))?;
+        // Who leaves it to us whether to sample, or debugs, has flags of its own, and is sampled.
+        let refused = b3.trace_flags() == TraceFlags::default();
+        let flags = if refused {
+            TraceFlags::default()
+        } else {
+            TraceFlags::SAMPLED
+        };
+        Some(SpanContext::new(
+            b3.trace_id(),
+            b3.span_id(),
+            flags,
+            true,
+            TraceState::default(),
+        ))
+    })
 }
 
 struct Headers<'a>(&'a HeaderMap);

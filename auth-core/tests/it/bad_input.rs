@@ -3,13 +3,14 @@
 use insta::{assert_json_snapshot, assert_snapshot};
 use serde_json::{Value, json};
 
-use crate::node::{Answer, EMAIL, Node, PASSWORD, log_in, sign_up};
+use crate::node::{Answer, EMAIL, Node, PASSWORD, code, log_in, sign_up};
 
 /// Sends something bad and sees that it cost nothing and broke nothing.
 #[track_caller]
 fn refused(node: &Node, send: impl FnOnce(&Node) -> Answer) -> String {
     let hashes = node.hashes();
     let answer = send(node);
+    assert_ne!(code(&answer.json()), "", "not refused: {answer:?}");
     assert_eq!(node.hashes(), hashes, "bad input must not cost a hash");
     assert_eq!(node.get("/readyz").status, 200);
     format!("{} {}", answer.status, answer.text)
@@ -89,11 +90,9 @@ fn a_query_nested_a_thousand_deep_is_refused() {
 #[test]
 fn brackets_up_to_the_limit_do_not_overflow_the_stack() {
     for text in ["{me", "{me(a:[", "{me(a:{a:", "query($a:["] {
-        let last = text.chars().last().unwrap();
         for opening in ["{", "[", "("] {
             refused_body(json!({ "query": format!("{text}{}", opening.repeat(250)) }).to_string());
         }
-        assert!(last.is_ascii());
     }
     let nested = "{me".repeat(250) + &"}".repeat(250);
     refused_body(json!({ "query": nested }).to_string());

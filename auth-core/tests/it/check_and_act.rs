@@ -54,8 +54,7 @@ fn sessions(node: &Node) -> Vec<i64> {
 }
 
 fn as_caller(node: &Node, tokens: &Tokens, query: &str) -> Value {
-    let bearer = format!("Bearer {}", tokens.access);
-    node.graphql(&[("authorization", &bearer)], query, json!({}))
+    node.with(&tokens.access).graphql(&[], query, json!({}))
 }
 
 fn change_password(node: &Node, tokens: &Tokens) -> Value {

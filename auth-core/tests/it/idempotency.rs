@@ -13,7 +13,7 @@ const OTHER_KEY: &str = "8c5f0a52-6f0e-4d3b-a1a7-51d4f0c3e222";
 struct Request {
     query: String,
     variables: Value,
-    bearer: String,
+    token: Option<String>,
 }
 
 impl Request {
@@ -21,23 +21,23 @@ impl Request {
         Self {
             query: query.to_owned(),
             variables,
-            bearer: String::new(),
+            token: None,
         }
     }
 
     fn of(tokens: &Tokens, query: &str, variables: Value) -> Self {
         Self {
-            bearer: format!("Bearer {}", tokens.access),
+            token: Some(tokens.access.clone()),
             ..Self::new(query, variables)
         }
     }
 
     fn send(&self, node: &Node, key: &str) -> Value {
-        let mut headers = vec![("idempotency-key", key)];
-        if !self.bearer.is_empty() {
-            headers.push(("authorization", &self.bearer));
+        let (headers, variables) = ([("idempotency-key", key)], self.variables.clone());
+        match &self.token {
+            Some(token) => node.with(token).graphql(&headers, &self.query, variables),
+            None => node.graphql(&headers, &self.query, variables),
         }
-        node.graphql(&headers, &self.query, self.variables.clone())
     }
 }
 
@@ -163,7 +163,7 @@ fn a_key_used_for_another_request_or_by_another_caller_is_refused() {
         signing_up("bob@example.com", PASSWORD).send(&node, KEY)
     );
     let same_from_another = Request {
-        bearer: format!("Bearer {}", tokens.access),
+        token: Some(tokens.access.clone()),
         ..signing_up(EMAIL, PASSWORD)
     };
     for request in [

@@ -13,8 +13,9 @@ use auth_core::tokens::{KeyRing, Keys, TokenError};
 use insta::assert_snapshot;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::database;
 use crate::keys_command::{Operator, keys};
 use crate::node::{EMAIL, Node, PASSWORD, code, config, key_pair};
 use crate::process::{Process, wait_until};
@@ -226,10 +227,11 @@ fn the_public_keys_may_be_cached_for_as_long_as_a_key_is_published_before_it_sig
 #[test]
 fn nodes_that_start_together_on_an_empty_directory_make_one_key() {
     let dir = tempfile::tempdir().unwrap();
+    let database = database::fresh(dir.path());
     let first = |config: &mut auth_core::config::Config| {
         config.tokens.key_directory = dir.path().join("ring");
         config.tokens.generate_first_key = true;
-        config.database.url = format!("sqlite:{}", dir.path().join("auth.db").display());
+        config.database.url.clone_from(&database);
     };
     let nodes: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
@@ -241,9 +243,8 @@ fn nodes_that_start_together_on_an_empty_directory_make_one_key() {
             .collect()
     });
     let token = nodes[0].sign_up(EMAIL, PASSWORD)["data"]["signUp"]["accessToken"].clone();
-    let bearer = format!("Bearer {}", token.as_str().unwrap());
     for node in &nodes {
-        let me = node.graphql(&[("authorization", &bearer)], "{ me { email } }", json!({}));
+        let me = node.with(token.as_str().unwrap()).me();
         assert_eq!(me["data"]["me"]["email"], EMAIL, "{}", code(&me));
     }
 }

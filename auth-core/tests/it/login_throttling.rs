@@ -239,13 +239,10 @@ fn wrong_passwords_count_wherever_they_are_given() {
     let node = Node::start();
     let signed_up = node.sign_up(EMAIL, PASSWORD);
     let token = signed_up["data"]["signUp"]["accessToken"].as_str().unwrap();
-    let bearer = format!("Bearer {token}");
     let ask = |query: &str, password: &str| {
         let query = query.replace("PASSWORD", password);
-        node.post(
-            &[("authorization", &bearer)],
-            json!({ "query": query }).to_string(),
-        )
+        node.with(token)
+            .post(&[], json!({ "query": query }).to_string())
     };
     let changes = [
         "mutation { deleteAccount(password: \"PASSWORD\") { message } }",
@@ -265,7 +262,7 @@ fn wrong_passwords_count_wherever_they_are_given() {
     for query in changes {
         assert_eq!(ask(query, PASSWORD).status, 429, "{query}");
     }
-    let me = node.graphql(&[("authorization", &bearer)], "{ me { email } }", json!({}));
+    let me = node.with(token).me();
     assert_eq!(
         me["data"]["me"]["email"], EMAIL,
         "a session that exists goes on"

@@ -18,7 +18,7 @@ const EACH: u64 = 128 * (1 << 14) * 8;
 
 #[test]
 fn a_wave_of_hashes_takes_no_more_memory_than_promised_and_gives_it_back() {
-    // The size of block that glibc likes to keep.
+    // The size of block that glibc would keep.
     let process = Process::start(&[
         "password.scrypt.log_n=14",
         "password.scrypt.r=8",

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use auth_core::clock::now;
 use auth_core::config::Tokens;
-use auth_core::error_code::ErrorCode;
-use auth_core::graphql;
 use auth_core::identity::Identity;
 use auth_core::tokens::KeyRing;
 use serde_json::json;
@@ -64,10 +62,7 @@ fn every_series_is_there_before_anything_happened() {
     let body = |query: &str| json!({ "query": query }).to_string();
     node.sign_up(EMAIL, PASSWORD);
     node.log_in(EMAIL, "a wrong password for sure");
-    node.post(
-        &[("authorization", "Bearer nonsense")],
-        body("{ me { id } }"),
-    );
+    node.with("nonsense").me();
     node.post(&[], body("{ never { heard } }"));
     node.post(
         &[],
@@ -96,24 +91,6 @@ fn series(node: &Node) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_code_that_the_schema_names_is_there() {
-    let sdl = graphql::sdl();
-    let codes: BTreeSet<_> = sdl
-        .split("Error codes: ")
-        .skip(1)
-        .flat_map(|rest| rest.split('.').next().unwrap().split(", "))
-        .map(str::trim)
-        .collect();
-    assert!(codes.contains("OVERLOADED"), "{codes:?}");
-    for code in codes {
-        assert!(
-            ErrorCode::ALL.iter().any(|known| known.name() == code),
-            "{code} is not among the codes"
-        );
-    }
-}
-
-#[test]
 fn requests_are_counted_by_outcome_and_tokens_by_what_became_of_them() {
     let node = Node::start();
     let answer = node.sign_up(EMAIL, PASSWORD);
@@ -136,10 +113,7 @@ fn requests_are_counted_by_outcome_and_tokens_by_what_became_of_them() {
             r#"auth_tokens_refused_total{{reason="{reason}"}}"#
         ))
     };
-    let me = |token: &str| {
-        let bearer = format!("Bearer {token}");
-        node.graphql(&[("authorization", &bearer)], "{ me { id } }", json!({}))
-    };
+    let me = |token: &str| node.with(token).me();
     let token = answer["data"]["signUp"]["accessToken"].as_str().unwrap();
     me("nonsense");
     assert_eq!(refused("malformed"), 1.0);

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::database;
+use crate::logged_in::LoggedIn;
 
 pub const EMAIL: &str = "ann@example.com";
 pub const PASSWORD: &str = "correct horse battery";
@@ -129,6 +130,12 @@ impl Node {
 
     /// Starts without waiting until it is ready.
     pub fn start_in(dir: TempDir, config: Config) -> Self {
+        Self::start_changed(dir, config, |_| {})
+    }
+
+    /// The same, with what `change` does to the parts that were put together.
+    pub fn start_changed(dir: TempDir, config: Config, change: fn(&mut App)) -> Self {
+        database::assert_asked_for(&config.database.url);
         let database = config.database.url.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
@@ -138,8 +145,9 @@ impl Node {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 let stopped = async { drop(stopped.await) };
-                let app = Arc::new(App::new(&config).unwrap());
-                auth_core::serve(app, listener, stopped).await;
+                let mut app = App::new(&config).unwrap();
+                change(&mut app);
+                auth_core::serve(Arc::new(app), listener, stopped).await;
             });
         });
         Self {
@@ -238,6 +246,11 @@ impl Node {
         )
     }
 
+    /// A client that has this access token.
+    pub fn with(&self, token: &str) -> LoggedIn<'_> {
+        LoggedIn::new(self, token)
+    }
+
     /// Reads or changes what is stored, behind the node's back. Answers the numbers in the first column.
     pub fn sql(&self, sql: &str) -> Vec<i64> {
         database::run(&self.database, sql).unwrap()
@@ -248,13 +261,14 @@ impl Node {
         database::holds(&self.database, bytes.as_ref())
     }
 
-    /// A metric by its whole name, labels included.
+    /// A metric by its whole name, labels included. Each is there from the start.
     pub fn metric(&self, name: &str) -> f64 {
         let metrics = self.get("/metrics").text;
         let value = metrics
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
+        let value = value.unwrap_or_else(|| panic!("no metric {name}: {metrics}"));
+        value.parse().unwrap()
     }
 
     pub fn hashes(&self) -> f64 {

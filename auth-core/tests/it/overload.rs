@@ -28,7 +28,6 @@ fn body() -> String {
 fn what_cannot_be_hashed_in_time_is_refused_and_everything_else_goes_on() {
     let node = slow();
     let token = node.log_in(EMAIL, PASSWORD)["data"]["logIn"]["accessToken"].clone();
-    let bearer = format!("Bearer {}", token.as_str().unwrap());
     let answers: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..60)
             .map(|_| scope.spawn(|| node.post(&[], body())))
@@ -36,7 +35,7 @@ fn what_cannot_be_hashed_in_time_is_refused_and_everything_else_goes_on() {
         node.wait_until("a hash is running", || {
             node.metric("auth_hashes_in_flight") > 0.0
         });
-        let me = node.graphql(&[("authorization", &bearer)], "{ me { email } }", json!({}));
+        let me = node.with(token.as_str().unwrap()).me();
         assert_eq!(me["data"]["me"]["email"], EMAIL);
         assert_eq!(node.get("/readyz").status, 200);
         threads

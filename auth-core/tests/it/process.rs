@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::database;
 use crate::node::{PASSWORD, key_pair, sign_up};
 
 /// A running `auth-core serve`. It is killed when dropped.
@@ -18,6 +19,7 @@ pub struct Process {
     child: Child,
     reader: Option<JoinHandle<()>>,
     pub dir: TempDir,
+    pub database: String,
 }
 
 impl Process {
@@ -48,6 +50,12 @@ impl Process {
             "--set",
             "node=auth1",
         ]);
+        let given = settings
+            .iter()
+            .find_map(|setting| setting.strip_prefix("database.url="));
+        let database = given.map_or_else(|| database::fresh(dir.path()), str::to_owned);
+        database::assert_asked_for(&database);
+        command.args(["--set", &format!("database.url={database}")]);
         for setting in settings {
             command.args(["--set", setting]);
         }
@@ -79,6 +87,7 @@ impl Process {
             child,
             reader: Some(reader),
             dir,
+            database,
         }
     }
 

@@ -50,12 +50,11 @@ pub fn refresh(node: &Node, token: &str) -> Value {
 }
 
 fn as_caller(node: &Node, tokens: &Tokens, query: &str) -> Value {
-    let bearer = format!("Bearer {}", tokens.access);
-    node.graphql(&[("authorization", &bearer)], query, json!({}))
+    node.with(&tokens.access).graphql(&[], query, json!({}))
 }
 
 pub fn me(node: &Node, tokens: &Tokens) -> Value {
-    as_caller(node, tokens, "{ me { email role } }")
+    node.with(&tokens.access).me()
 }
 
 pub fn change_password(node: &Node, tokens: &Tokens, current: &str, new: &str) -> Value {
@@ -165,8 +164,7 @@ fn a_log_out_ends_the_session_and_no_other() {
     assert_eq!(code(&refresh(node, &one.refresh)), "UNAUTHENTICATED");
     assert_eq!(code(&me(node, &one)), "UNAUTHENTICATED");
     assert_eq!(me(node, &other)["data"]["me"]["email"], EMAIL);
-    let bearer = format!("Bearer {}", one.access);
-    let back = node.log_in_with(&[("authorization", &bearer)], EMAIL, PASSWORD);
+    let back = node.with(&one.access).log_in(EMAIL, PASSWORD);
     Tokens::of(&back, "logIn");
     let again = as_caller(node, &one, "mutation { logOut { message } }");
     assert!(
@@ -269,13 +267,12 @@ fn a_deleted_account_is_gone_with_its_sessions_and_its_email_is_free() {
 fn the_gateway_counts_wrong_passwords_wherever_they_are_given() {
     let node = Node::start();
     let tokens = signed_up(&node);
-    let bearer = format!("Bearer {}", tokens.access);
     for query in [
         "mutation { deleteAccount(password: \"wrong horse battery\") { message } }",
         "mutation { changePassword(currentPassword: \"wrong horse battery\", newPassword: \"another good password\") { message } }",
     ] {
         let body = json!({ "query": query }).to_string();
-        let answer = node.post(&[("authorization", &bearer)], body);
+        let answer = node.with(&tokens.access).post(&[], body);
         assert_eq!(answer.header("x-auth-outcome"), "login-failed", "{query}");
     }
 }

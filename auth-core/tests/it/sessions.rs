@@ -26,14 +26,10 @@ fn a_new_token_is_good_for_me_and_for_verify_token() {
         .as_str()
         .unwrap()
         .to_owned();
-    let bearer = format!("Bearer {token}");
     let query = "query($token: String!) { me { id email role } \
                  verifyToken(token: $token) { valid reason account { id email role } } }";
-    let answer = node.graphql(
-        &[("authorization", &bearer)],
-        query,
-        json!({ "token": token }),
-    );
+    let variables = json!({ "token": token });
+    let answer = node.with(&token).graphql(&[], query, variables);
     assert_eq!(
         answer["data"]["me"],
         answer["data"]["verifyToken"]["account"]
@@ -80,13 +76,10 @@ fn a_caller_who_is_logged_in_already_is_told_so_and_nothing_is_hashed() {
         .as_str()
         .unwrap()
         .to_owned();
-    let bearer = format!("Bearer {token}");
     let hashes = node.hashes();
-    let answer = node.log_in_with(
-        &[("authorization", &bearer)],
-        "bob@example.com",
-        "whatever it is",
-    );
+    let answer = node
+        .with(&token)
+        .log_in("bob@example.com", "whatever it is");
     assert_eq!(
         answer["data"]["logIn"]["message"],
         "이미 ann@example.com로 로그인 하였습니다."
@@ -112,38 +105,32 @@ fn a_log_in_with_a_bad_authorization_header_is_an_ordinary_log_in() {
 fn the_gateway_is_told_how_a_credential_check_went_however_the_query_is_written() {
     let node = Node::start();
     let signed_up = node.sign_up(EMAIL, PASSWORD);
-    let bearer = format!(
-        "Bearer {}",
-        signed_up["data"]["signUp"]["accessToken"].as_str().unwrap()
-    );
-    let told = |headers: &[(&str, &str)], query: &str, email: &str, password: &str| {
+    let token = signed_up["data"]["signUp"]["accessToken"].as_str().unwrap();
+    let told = |token: &str, query: &str, email: &str, password: &str| {
         let variables = json!({ "email": email, "password": password });
         let body = json!({ "query": query, "variables": variables }).to_string();
-        node.post(headers, body).header("x-auth-outcome").to_owned()
+        let answer = node.with(token).post(&[], body);
+        answer.header("x-auth-outcome").to_owned()
     };
     let plain = log_in();
     let hidden = plain.replace("logIn(", "__typename m: __typename me: logIn(");
     for query in [&plain, &hidden] {
-        assert_eq!(told(&[], query, EMAIL, PASSWORD), "login-ok");
+        assert_eq!(told("", query, EMAIL, PASSWORD), "login-ok");
         assert_eq!(
-            told(&[], query, EMAIL, "wrong horse battery"),
+            told("", query, EMAIL, "wrong horse battery"),
             "login-failed"
         );
+        assert_eq!(told("", query, "bob@example.com", PASSWORD), "login-failed");
+        assert_eq!(told("", query, "not an e-mail", ""), "login-failed");
         assert_eq!(
-            told(&[], query, "bob@example.com", PASSWORD),
-            "login-failed"
-        );
-        assert_eq!(told(&[], query, "not an e-mail", ""), "login-failed");
-        let logged_in = [("authorization", bearer.as_str())];
-        assert_eq!(
-            told(&logged_in, query, EMAIL, "wrong horse battery"),
+            told(token, query, EMAIL, "wrong horse battery"),
             "",
             "nothing was checked"
         );
     }
-    assert_eq!(told(&[], &sign_up(), "cy@example.com", PASSWORD), "");
+    assert_eq!(told("", &sign_up(), "cy@example.com", PASSWORD), "");
     assert_eq!(
-        told(&[], "{ me { id } }", "", ""),
+        told("", "{ me { id } }", "", ""),
         "",
         "no credentials, no outcome"
     );
@@ -153,9 +140,8 @@ fn the_gateway_is_told_how_a_credential_check_went_however_the_query_is_written(
 fn the_gateway_is_told_how_many_hashes_a_request_cost_whatever_came_of_it() {
     let node = Node::start();
     let cost = |token: &str, query: &str| {
-        let bearer = format!("Bearer {token}");
         let body = json!({ "query": query }).to_string();
-        let answer = node.post(&[("authorization", &bearer)], body);
+        let answer = node.with(token).post(&[], body);
         (answer.header("x-auth-hashes").to_owned(), answer.json())
     };
     let sign_up = format!(
@@ -191,12 +177,7 @@ fn log_in_as(email: &str, password: &str) -> String {
 fn me_needs_a_token() {
     let node = Node::start();
     assert_json_snapshot!(node.graphql(&[], "{ me { id } }", json!({})));
-    let bad = node.graphql(
-        &[("authorization", "Bearer a.b.c")],
-        "{ me { id } }",
-        json!({}),
-    );
-    assert_eq!(code(&bad), "UNAUTHENTICATED");
+    assert_eq!(code(&node.with("a.b.c").me()), "UNAUTHENTICATED");
 }
 
 #[test]
@@ -278,23 +259,22 @@ fn of_many_who_ask_at_once_each_learns_who_they_are() {
         .iter()
         .map(|email| {
             let token = node.sign_up(email, PASSWORD)["data"]["signUp"]["accessToken"].clone();
-            (email, format!("Bearer {}", token.as_str().unwrap()))
+            (email, token.as_str().unwrap().to_owned())
         })
         .collect();
     let out = |i: usize| i.is_multiple_of(7);
-    for (i, (_, bearer)) in asked.iter().enumerate() {
+    for (i, (_, token)) in asked.iter().enumerate() {
         if out(i) {
-            let headers = [("authorization", bearer.as_str())];
-            node.graphql(&headers, "mutation { logOut { message } }", json!({}));
+            let log_out = "mutation { logOut { message } }";
+            node.with(token).graphql(&[], log_out, json!({}));
         }
     }
     std::thread::scope(|scope| {
-        for (i, (email, bearer)) in asked.iter().enumerate() {
+        for (i, (email, token)) in asked.iter().enumerate() {
             let node = &node;
             scope.spawn(move || {
                 for _ in 0..5 {
-                    let headers = [("authorization", bearer.as_str())];
-                    let answer = node.graphql(&headers, "{ me { email } }", json!({}));
+                    let answer = node.with(token).me();
                     if out(i) {
                         assert_eq!(code(&answer), "UNAUTHENTICATED");
                     } else {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::database;
+use crate::logged_in::authorization;
 use crate::node::{EMAIL, PASSWORD, code, log_in};
 use crate::process::Process;
 
@@ -48,11 +49,20 @@ fn mock_zipkin() -> (String, Arc<Mutex<Vec<Value>>>) {
 #[test]
 fn spans_reach_zipkin_as_children_of_the_callers_span() {
     let w3c = format!("00-{TRACE}-{PARENT}-01");
-    let b3 = format!("{TRACE}-{PARENT}-1");
+    let undecided = format!("{TRACE}-{PARENT}");
+    let [sampled, debugged] = ["1", "d"].map(|how| format!("{undecided}-{how}"));
+    let sampled_long_ago = [
+        ("x-b3-traceid", TRACE),
+        ("x-b3-spanid", PARENT),
+        ("x-b3-sampled", "true"),
+    ];
     for headers in [
         &[("traceparent", w3c.as_str())][..],
-        &[("b3", b3.as_str())],
-        &[("x-b3-traceid", TRACE), ("x-b3-spanid", PARENT)],
+        &[("b3", undecided.as_str())],
+        &[("b3", sampled.as_str())],
+        &[("b3", debugged.as_str())],
+        &sampled_long_ago[..2],
+        &sampled_long_ago,
     ] {
         let (url, spans) = mock_zipkin();
         let process = Process::start(&[&format!("tracing.zipkin_url={url}")]);
@@ -145,8 +155,8 @@ fn what_goes_wrong_in_a_request_is_logged_with_its_trace() {
             json!({ "token": session["refreshToken"] }),
         );
     }
-    let url = format!("sqlite:{}", process.dir.path().join("auth.db").display());
-    database::run(&url, "UPDATE accounts SET password_hash = 'broken'").unwrap();
+    let broken = "UPDATE accounts SET password_hash = 'broken'";
+    database::run(&process.database, broken).unwrap();
     let variables = json!({ "email": EMAIL, "password": PASSWORD });
     let answer = process.graphql(&traced, &log_in(), variables);
     assert_eq!(code(&answer), "INTERNAL");
@@ -226,7 +236,7 @@ fn what_only_reads_has_a_line_when_it_fails_or_when_one_debugs() {
         let process = Process::start(&[&format!("log.level={level}")]);
         let answer = process.sign_up(EMAIL, &[]);
         let token = answer["data"]["signUp"]["accessToken"].as_str().unwrap();
-        let bearer = format!("Bearer {token}");
+        let bearer = authorization(token);
         let ask = |headers: &[_], query: &str| process.graphql(headers, query, json!({}));
         ask(&[("authorization", &bearer)], "{ me { id } }");
         ask(&[], "{ verifyToken(token: \"x\") { valid } }");
@@ -293,7 +303,7 @@ fn log_lines_have_no_email_no_password_and_no_token() {
         .as_str()
         .unwrap()
         .to_owned();
-    process.sign_up(EMAIL, &[("authorization", &format!("Bearer {token}"))]);
+    process.sign_up(EMAIL, &[("authorization", &authorization(&token))]);
     process.sign_up("not an e-mail", &[]);
     process.signal("-TERM");
     let log = Arc::clone(&process.log);

@@ -23,7 +23,7 @@ fn lab(state: &Path, arguments: &[&str]) -> Output {
         .expect("lab runs")
 }
 
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -31,6 +31,24 @@ fn status(state: &Path) -> Status {
     let output = lab(state, &["status", "--json"]);
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
+}
+
+/// Runs what `up` prints: sign up, log in.
+pub fn assert_printed_commands_work(printed: &str) {
+    let printed = printed.replace("\\\n", " ");
+    let curls: Vec<_> = printed
+        .lines()
+        .filter(|line| line.trim_start().starts_with("curl "))
+        .collect();
+    assert_eq!(curls.len(), 2, "{printed}");
+    for curl in curls {
+        let answer = Command::new("sh").args(["-c", curl]).output().unwrap();
+        assert!(
+            text(&answer).contains("\"accessToken\":\"ey"),
+            "{curl}\n{}",
+            text(&answer)
+        );
+    }
 }
 
 /// The processes that mention the state directory: every part has it in its arguments or as its folder.
@@ -68,25 +86,25 @@ impl Foreground {
             .spawn()
             .expect("lab runs");
         let output = BufReader::new(child.stdout.take().unwrap());
-        let (tell, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             output
                 .lines()
                 .map_while(Result::ok)
-                .try_for_each(|line| tell.send(line))
+                .try_for_each(|line| sender.send(line))
         });
         Self { child, lines }
     }
 
     /// The first line that contains `text`.
-    fn line(&self, text: &str, patience: Duration) -> String {
+    fn line(&self, text: &str, timeout: Duration) -> String {
         let begin = std::time::Instant::now();
         loop {
-            let left = patience.saturating_sub(begin.elapsed());
+            let left = timeout.saturating_sub(begin.elapsed());
             let line = self
                 .lines
                 .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("no line with {text:?} within {patience:?}"));
+                .unwrap_or_else(|_| panic!("no line with {text:?} within {timeout:?}"));
             if line.contains(text) {
                 return line;
             }
@@ -101,9 +119,9 @@ impl Drop for Foreground {
     }
 }
 
-/// One story, as starting everything is what takes time: up, break each part, mend it, Ctrl-C.
+/// One test, as starting everything is what takes time: up, kill each part, restart it, Ctrl-C.
 #[test]
-fn up_reports_every_death_by_name_within_two_seconds_and_start_mends_it() {
+fn up_reports_every_death_by_name_within_two_seconds_and_start_restarts_it() {
     let state = TempDir::with_prefix("authstack-test-").unwrap();
     let mut up = Foreground::up(state.path());
     up.line("Ctrl-C ends it", Duration::from_secs(60));
@@ -136,20 +154,7 @@ fn up_in_the_background_prints_commands_that_work_and_down_leaves_nothing_behind
     let up = lab(state.path(), &["up", "--detach"]);
     assert!(up.status.success(), "{}", text(&up));
 
-    let printed = text(&up).replace("\\\n", " ");
-    let curls: Vec<_> = printed
-        .lines()
-        .filter(|line| line.trim_start().starts_with("curl "))
-        .collect();
-    assert_eq!(curls.len(), 2, "{printed}");
-    for curl in curls {
-        let answer = Command::new("sh").args(["-c", curl]).output().unwrap();
-        assert!(
-            text(&answer).contains("\"accessToken\":\"ey"),
-            "{curl}\n{}",
-            text(&answer)
-        );
-    }
+    assert_printed_commands_work(&text(&up));
 
     let again = lab(state.path(), &["up"]);
     assert!(

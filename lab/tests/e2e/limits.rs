@@ -10,6 +10,7 @@ use crate::support::{PASSWORD, SERVING, TestStack, code, start};
 
 const FAILED_LOG_INS: &str = "/gateway/limits/failedLogIns/count";
 const HASHES: &str = "/gateway/limits/hashes/count";
+const REQUESTS_PER_ADDRESS: &str = "/gateway/connections/requestsPerAddress";
 
 #[tokio::test]
 async fn an_address_whose_log_ins_fail_again_and_again_is_told_to_wait() {
@@ -115,8 +116,13 @@ async fn a_crowd_that_comes_at_once_from_one_address_gets_no_more_hashes() {
         asking.spawn(async move { request.send().await.expect("an answer").status() });
     }
     let answers = asking.join_all().await;
+    let served = answers.iter().filter(|status| **status == 200).count();
     let refused = answers.iter().filter(|status| **status == 429).count();
-    assert_eq!(refused, 30);
+    assert_eq!(served + refused, answers.len());
+    // With more hashes than requests that it may have at once it need not get them all.
+    let hashes = stack.default_of(HASHES);
+    let at_least = hashes.min(stack.default_of(REQUESTS_PER_ADDRESS));
+    assert!((at_least..=hashes).contains(&served), "{served} served");
 }
 
 #[tokio::test]
@@ -126,14 +132,21 @@ async fn who_goes_away_before_the_answer_has_used_a_hash_all_the_same() {
     for node in ["auth1", "auth2"] {
         stack.stack.pause_part(node).unwrap();
     }
-    let mut leaving = JoinSet::new();
-    for number in 0..stack.default_of(HASHES) {
-        let request = stack
-            .sign_up_request(&format!("user{number}@example.com"))
-            .timeout(Duration::from_millis(500));
-        leaving.spawn(async move { request.send().await.is_err() });
+    let mut numbers = (0..stack.default_of(HASHES)).peekable();
+    while numbers.peek().is_some() {
+        // No more at once than it may have under way.
+        let mut leaving = JoinSet::new();
+        for number in numbers
+            .by_ref()
+            .take(stack.default_of(REQUESTS_PER_ADDRESS))
+        {
+            let request = stack
+                .sign_up_request(&format!("user{number}@example.com"))
+                .timeout(Duration::from_millis(500));
+            leaving.spawn(async move { request.send().await.is_err() });
+        }
+        assert!(leaving.join_all().await.into_iter().all(|left| left));
     }
-    assert!(leaving.join_all().await.into_iter().all(|left| left));
     for node in ["auth1", "auth2"] {
         stack.stack.start_part(node).await.unwrap();
     }

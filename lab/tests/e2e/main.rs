@@ -3,12 +3,15 @@
 mod bad_input;
 mod command;
 mod connections;
+mod dev_script;
 mod durability;
 mod edge_authentication;
 mod failover;
 mod graphql_over_http;
 mod hostile_http;
+mod leaks;
 mod limits;
+mod missing_programs;
 mod monitoring;
 mod raw;
 mod route_limits;

@@ -83,11 +83,12 @@ impl Media {
             #[serde(skip_serializing_if = "Vec::is_empty")]
             errors: Vec<ServerError>,
         }
-        // An error of the execution has the path of its field; any other means that nothing was executed.
-        let executed = response
-            .errors
-            .iter()
-            .all(|error| matches!(error.path.first(), Some(PathSegment::Field(_))));
+        // An error of the execution has the path of its field, or is a panic in its midst; any other means that nothing was
+        // executed.
+        let executed = response.errors.iter().all(|error| {
+            matches!(error.path.first(), Some(PathSegment::Field(_)))
+                || code(error) == ErrorCode::Internal
+        });
         let mut errors = bounded(response.errors);
         for error in &mut errors {
             let code = code(error).name();
@@ -157,7 +158,7 @@ fn bounded(mut errors: Vec<ServerError>) -> Vec<ServerError> {
     errors
 }
 
-/// The beginning and the end of a long text: a syntax error quotes a line first and then says what is wrong with it.
+/// The beginning and the end of a long text.
 fn shortened(text: &str) -> String {
     if text.len() <= MAX_MESSAGE {
         return text.to_owned();

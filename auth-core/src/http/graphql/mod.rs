@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_graphql::Response;
 use async_graphql::parser::types::OperationType;
+use async_graphql::{Pos, Response, ServerError};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -20,6 +20,7 @@ use self::media::Media;
 use self::params::Params;
 use super::answer::{Answer, Failure};
 use super::body::read_body;
+use super::panics::caught;
 use crate::app::App;
 use crate::caller::{Caller, Client};
 use crate::error::AuthError;
@@ -46,7 +47,8 @@ pub async fn answer(app: &App, peer: IpAddr, head: &Parts, body: Incoming) -> An
                 ..
             } = &mut record;
             let work = respond(app, peer, head, body, executed, asked_for);
-            trace.follow(work).await
+            let panicked = |fault| Ok(Response::from_errors(vec![failed(fault)]));
+            trace.follow(caught(work)).await.unwrap_or_else(panicked)
         }
         Err(failure) => Err(failure),
     };
@@ -208,6 +210,15 @@ async fn respond(
         }
         Err(refusal) => Response::from_errors(vec![refusal]),
     })
+}
+
+/// A fault of no field in particular.
+fn failed(fault: AuthError) -> ServerError {
+    let message = fault.to_string();
+    ServerError {
+        source: Some(Arc::new(fault)),
+        ..ServerError::new(message, None::<Pos>)
+    }
 }
 
 /// Only `application/json`: a form that another site posts cannot have it (no CSRF without CORS).

@@ -1,7 +1,7 @@
 //! The parameters of a GraphQL request, by POST or GET.
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Pos, Request, ServerError, Variables};
+use async_graphql::{Pos, Request, ServerError, Variables, parser};
 use serde::Deserialize;
 
 use super::super::answer::Failure;
@@ -70,7 +70,7 @@ impl Params {
     ) -> Result<(OperationType, Operation, Request), ServerError> {
         let refused = |refusal: &str| ServerError::new(refusal, None::<Pos>);
         check_brackets(&self.query).map_err(refused)?;
-        let document = documents.parse(&self.query)?;
+        let document = documents.parse(&self.query).map_err(unquoted)?;
         let (kind, operation) =
             select(&document, self.operation_name.as_deref(), introspection).map_err(refused)?;
         let variables = self.variables.unwrap_or_default();
@@ -83,10 +83,24 @@ impl Params {
     }
 }
 
+/// What is wrong with the document, without the line that the parser quotes before it says so: a password may be in it.
+fn unquoted(error: parser::Error) -> ServerError {
+    let mut error = ServerError::from(error);
+    let last = error.message.lines().next_back().unwrap_or_default();
+    let wrong = last.trim_start_matches([' ', '=']);
+    error.message = format!("The query is not a GraphQL document: {wrong}.");
+    error
+}
+
 /// What is wrong with the JSON, without quoting it.
 fn kind(error: &serde_json::Error) -> String {
     match error.classify() {
-        serde_json::error::Category::Data => error.to_string(),
+        serde_json::error::Category::Data => {
+            let text = error.to_string();
+            // "invalid type: string "…", expected a map"
+            let expected = text.rfind(", expected ").map(|found| &text[found + 2..]);
+            expected.unwrap_or(&text).to_owned()
+        }
         _ => format!(
             "invalid JSON at line {} column {}",
             error.line(),
