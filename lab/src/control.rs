@@ -23,6 +23,8 @@ pub enum Request {
     Kill(String),
     /// Pause the part, as a hang would.
     Pause(String),
+    /// Give the part this share of the requests, in proportion to the others'.
+    Weight(String, u16),
     /// Stop the whole stack.
     Down,
 }

@@ -3,9 +3,10 @@
 //! The lab has no configuration of its own: `lab/topology.nix` renders what NixOS would deploy. The story of a start, in order:
 //! [`programs`] finds what must be installed, [`network`] claims loopback addresses, [`keys`] makes certificates, [`topology`]
 //! asks Nix which parts there are, [`stack`] starts and watches them as [`process`]es, and [`control`] lets other
-//! terminals ask for `status`, `kill` and friends.
+//! terminals ask for `status`, `kill` and friends; [`haproxy`] changes a gateway that runs.
 
 pub mod control;
+pub mod haproxy;
 pub mod keys;
 pub mod network;
 pub mod process;

@@ -55,6 +55,12 @@ enum Command {
     Kill { part: String },
     /// Pause a part with SIGSTOP, as a hang would; `start` resumes it.
     Pause { part: String },
+    /// Change the share of the requests that a part gets, without a reload; 0 drains it.
+    Weight {
+        part: String,
+        /// In proportion to those of the others, which is 100 to begin with.
+        weight: u16,
+    },
     /// Show the end of a part's log, or of all.
     Logs {
         part: Option<String>,
@@ -88,6 +94,9 @@ async fn main() -> ExitCode {
         Command::Stop { part } => commands::send(state, Request::Stop(part)).await,
         Command::Kill { part } => commands::send(state, Request::Kill(part)).await,
         Command::Pause { part } => commands::send(state, Request::Pause(part)).await,
+        Command::Weight { part, weight } => {
+            commands::send(state, Request::Weight(part, weight)).await
+        }
         Command::Logs { part, follow } => commands::logs(state, part, follow).await,
         Command::Clean => commands::clean(state).await,
     };

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use reqwest::Client;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -24,6 +24,7 @@ use tokio::{
 
 use crate::{
     control::{LeftOutStatus, PartStatus, Status},
+    haproxy,
     process::{Process, describe},
     ready,
     setup::{Prepared, Setup},
@@ -150,6 +151,38 @@ impl Stack {
     pub fn pause_part(&self, name: &str) -> Result<()> {
         self.running_process(name)?.signal_all(Signal::STOP);
         Ok(())
+    }
+
+    /// Gives a part this share of the requests at every gateway that runs, in proportion to the others'. A gateway that is started
+    /// again has forgotten it.
+    ///
+    /// # Errors
+    /// When there is no such part, no gateway sends it requests, or one refuses.
+    pub async fn set_weight(&self, name: &str, weight: u16) -> Result<()> {
+        self.part(name)?;
+        let mut servers = 0;
+        for gateway in self
+            .prepared
+            .parts
+            .iter()
+            .filter(|part| part.kind == "haproxy")
+        {
+            if self.process(&gateway.name).is_some() {
+                let socket = self.admin_socket(&gateway.name);
+                servers += haproxy::set_weight(&socket, name, weight).await?;
+            }
+        }
+        ensure!(servers > 0, "no gateway sends requests to {name}");
+        Ok(())
+    }
+
+    /// Where a gateway takes HAProxy's runtime commands.
+    pub fn admin_socket(&self, gateway: &str) -> PathBuf {
+        self.prepared
+            .directory
+            .join("parts")
+            .join(gateway)
+            .join("admin.sock")
     }
 
     /// Stops every part, all at the same time.

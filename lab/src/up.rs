@@ -170,6 +170,10 @@ async fn answer(stack: &Stack, request: Request) -> Result<Answer> {
                 "{part} is paused: `./dev start {part}` resumes it."
             ))
         }
+        Request::Weight(part, weight) => {
+            stack.set_weight(&part, weight).await?;
+            Answer::Done(format!("{part} has the weight {weight}."))
+        }
         Request::Down => Answer::Done("Stopping.".into()),
     })
 }

@@ -126,7 +126,7 @@ async fn pages_of_the_named_origins_may_call_the_api() {
 async fn a_route_is_for_the_addresses_that_it_names() {
     let parts = ["auth1", "gateway", "sample1"];
     let mut stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
-        let client = |number: u8| format!("{}.{}", setup.network, 128 + number);
+        let client = |number: u8| format!("{}.{}", setup.network.prefix(), 128 + number);
         setup.gateway = Some(json!({ "routes": {
             "/inside": with(to("sample1:8080"), json!({
                 "allow": [client(0) + "/31"],

@@ -12,8 +12,7 @@ use std::{
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream, UnixStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, interval},
 };
@@ -43,26 +42,9 @@ async fn version(client: &Client, url: &str) -> Result<String, String> {
     }
 }
 
-/// What HAProxy's admin socket answers.
-async fn admin(stack: &TestStack, command: &str) -> String {
-    let socket = stack.directory().join("parts/gateway/admin.sock");
-    let mut connection = UnixStream::connect(socket).await.expect("an admin socket");
-    let command = format!("{command}\n");
-    connection
-        .write_all(command.as_bytes())
-        .await
-        .expect("a command");
-    let mut answer = String::new();
-    connection
-        .read_to_string(&mut answer)
-        .await
-        .expect("an answer");
-    answer
-}
-
 /// The state of a route's server as HAProxy sees it, such as `UP` or `DOWN`.
 async fn state(stack: &TestStack, server: &str) -> String {
-    let stats = admin(stack, "show stat :shop 4 -1").await;
+    let stats = stack.admin("gateway", "show stat :shop 4 -1").await;
     let line = stats
         .lines()
         .find(|line| line.starts_with(&format!(":shop,{server},")));
@@ -162,13 +144,12 @@ async fn weights_change_and_servers_drain_under_load_without_a_failed_request() 
     })
     .await;
     assert_eq!(served(&stack, "sample2:8080").await, 0);
-    for (server, weight) in [("sample2:8080", 100), ("sample1:8080", 0)] {
-        let said = admin(
-            &stack,
-            &format!("set server :shop/{server} weight {weight}"),
-        )
-        .await;
-        assert_eq!(said.trim(), "");
+    for (part, weight) in [("sample2", 100), ("sample1", 0)] {
+        stack
+            .stack
+            .set_weight(part, weight)
+            .await
+            .expect("a weight");
     }
     let before = served(&stack, "sample1:8080").await;
     eventually("load", async || {
@@ -185,7 +166,7 @@ async fn weights_change_and_servers_drain_under_load_without_a_failed_request() 
 
 /// How many requests HAProxy has given to the server.
 async fn served(stack: &TestStack, server: &str) -> usize {
-    let stats = admin(stack, "show stat :shop 4 -1").await;
+    let stats = stack.admin("gateway", "show stat :shop 4 -1").await;
     let line = stats
         .lines()
         .find(|line| line.starts_with(&format!(":shop,{server},")));
@@ -214,7 +195,11 @@ async fn a_server_that_is_killed_or_hangs_under_load_costs_no_failed_request_and
                 .await
                 .expect("it can be paused");
         } else {
-            stack.stack.kill("sample2").await.expect("it can be killed");
+            stack
+                .stack
+                .kill_part("sample2")
+                .await
+                .expect("it can be killed");
         }
         let begin = Instant::now();
         eventually("out", async || {
@@ -252,7 +237,7 @@ async fn a_black_holed_server_under_load_costs_no_failed_request() {
     let mut hole = None;
     let parts = ["auth1", "gateway", "sample1"];
     let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
-        let address = format!("{}.99:8080", setup.network);
+        let address = format!("{}.99:8080", setup.network.prefix());
         let socket = TcpSocket::new_v4().expect("a socket");
         socket
             .bind(address.parse().expect("an address"))
@@ -401,7 +386,7 @@ async fn a_servers_health_is_asked_for_by_tcp_http_or_graphql() {
     // A core answers the query.
     let parts = ["auth1", "gateway"];
     let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
-        let server = format!("{}.11:8080", setup.network);
+        let server = format!("{}.11:8080", setup.network.prefix());
         setup.gateway = Some(json!({ "routes": { "/shop": {
             "servers": { &server: {} },
             "health": { "by": "graphql", "path": "/graphql", "host": "h" },
@@ -410,7 +395,7 @@ async fn a_servers_health_is_asked_for_by_tcp_http_or_graphql() {
     .await;
     let server = stack.url("auth1").replace("http://", "");
     let checked = async || {
-        let stats = admin(&stack, "show stat :shop 4 -1").await;
+        let stats = stack.admin("gateway", "show stat :shop 4 -1").await;
         let line = stats
             .lines()
             .find(|line| line.starts_with(&format!(":shop,{server},")))

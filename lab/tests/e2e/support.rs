@@ -213,6 +213,12 @@ impl TestStack {
         line.split(',').nth(column).expect("the column").to_owned()
     }
 
+    /// What HAProxy's admin socket answers.
+    pub async fn admin(&self, gateway: &str, command: &str) -> String {
+        let answer = lab::haproxy::admin(&self.stack.admin_socket(gateway), command).await;
+        answer.expect("the gateway answers")
+    }
+
     pub fn stats_page(&self) -> String {
         self.stack.part("gateway").expect("a gateway").pages["statistics"].clone()
     }

@@ -6,8 +6,6 @@ use lab::TopologyName;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
@@ -90,7 +88,7 @@ async fn start_both() -> TestStack {
     let stack = start_with(TopologyName::Cluster, &parts, Some(CHEAP)).await;
     for gateway in BOTH {
         eventually("the gateways have learnt from each other", || async {
-            learnt(&admin(&stack, gateway, "show peers").await).then_some(())
+            learnt(&stack.admin(gateway, "show peers").await).then_some(())
         })
         .await;
     }
@@ -112,7 +110,9 @@ async fn until_both_know(stack: &TestStack, client: u8) -> Vec<String> {
         let mut known = Vec::new();
         for gateway in BOTH {
             for table in BOTH {
-                let entries = admin(stack, gateway, &format!("show table gateways/{table}")).await;
+                let entries = stack
+                    .admin(gateway, &format!("show table gateways/clients-{table}"))
+                    .await;
                 let entry = entries.lines().find(|line| line.contains(&address));
                 let rates = entry.unwrap_or_default().split_whitespace();
                 known.push(
@@ -128,22 +128,6 @@ async fn until_both_know(stack: &TestStack, client: u8) -> Vec<String> {
 }
 
 /// What HAProxy answers on its admin socket (its Management Guide, 9.3).
-async fn admin(stack: &TestStack, gateway: &str, command: &str) -> String {
-    let socket = stack
-        .directory()
-        .join("parts")
-        .join(gateway)
-        .join("admin.sock");
-    let mut stream = UnixStream::connect(socket).await.expect("an admin socket");
-    stream
-        .write_all(format!("{command}\n").as_bytes())
-        .await
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
-}
-
 async fn ask_at(stack: &TestStack, gateway: &str, query: &str) -> Value {
     let request = stack.client.post(stack.url(gateway) + "/graphql");
     request
