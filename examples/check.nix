@@ -4,6 +4,10 @@ let
   inherit (pkgs) lib;
   hosts = {
     auth1 = ./single-node.nix;
+    protected = {
+      imports = [ ./protected-service.nix ];
+      services.authstack.host = "auth1";
+    };
   }
   // lib.genAttrs [
     "gate1"
@@ -49,6 +53,10 @@ let
         }) ours
       );
 in
+# The page shows the very file.
+assert lib.hasInfix (lib.replaceStrings [ "\n" ] [ "\n   " ] (builtins.readFile ./protected-service.nix)) (
+  builtins.readFile ../docs/how-to/protect-my-service.md
+);
 pkgs.linkFarm "examples" (
   lib.mapAttrsToList (name: example: {
     inherit name;
