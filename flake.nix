@@ -82,12 +82,20 @@
           inherit (pkgs.authstack) auth-core loadtests lab;
           examples = import ./examples/check.nix { inherit pkgs; };
           # What a server must fetch and keep for the core, the C library included.
-          closure = pkgs.runCommand "auth-core-closure" { exportReferencesGraph = [ "references" pkgs.authstack.auth-core ]; } ''
-            paths=$(grep '^/nix/store/' references | sort -u)
-            bytes=$(du --summarize --bytes --total $paths | tail -n 1 | cut -f 1)
-            printf 'auth-core and all it needs take %s MB:\n%s\n' $((bytes / 1000000)) "$paths" | tee $out
-            [ $bytes -le 80000000 ] || { echo 'that is more than 80 MB' >&2; exit 1; }
-          '';
+          closure =
+            pkgs.runCommand "auth-core-closure"
+              {
+                exportReferencesGraph = [
+                  "references"
+                  pkgs.authstack.auth-core
+                ];
+              }
+              ''
+                paths=$(grep '^/nix/store/' references | sort -u)
+                bytes=$(du --summarize --bytes --total $paths | tail -n 1 | cut -f 1)
+                printf 'auth-core and all it needs take %s MB:\n%s\n' $((bytes / 1000000)) "$paths" | tee $out
+                [ $bytes -le 80000000 ] || { echo 'that is more than 80 MB' >&2; exit 1; }
+              '';
           options-doc = pkgs.runCommand "options-doc-check" { } ''
             if ! diff -u ${./docs/reference/options.md} ${pkgs.authstack.options-doc}; then
               echo 'The reference is not what the modules say: cp $(nix build --print-out-paths .#options-doc) docs/reference/options.md' >&2

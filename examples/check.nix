@@ -36,7 +36,7 @@ let
       refused = lib.filter (entry: !entry.assertion) config.assertions;
       ours = lib.filter (unit: config.systemd.units ? ${unit}) [
         "auth-core.service"
-          "haproxy.service"
+        "haproxy.service"
         "prometheus.service"
         "alertmanager.service"
         "zipkin.service"
@@ -54,9 +54,9 @@ let
       );
 in
 # The page shows the very file.
-assert lib.hasInfix (lib.replaceStrings [ "\n" ] [ "\n   " ] (builtins.readFile ./protected-service.nix)) (
-  builtins.readFile ../docs/how-to/protect-my-service.md
-);
+assert lib.hasInfix (lib.replaceStrings [ "\n" ] [ "\n   " ] (
+  builtins.readFile ./protected-service.nix
+)) (builtins.readFile ../docs/how-to/protect-my-service.md);
 pkgs.linkFarm "examples" (
   lib.mapAttrsToList (name: example: {
     inherit name;

@@ -18,7 +18,8 @@
 let
   lab = builtins.fromJSON settings;
   inherit (lab) directory scratch;
-  programs = lab.programs // (if lab.zipkinJar == null then { } else { "zipkin.jar" = lab.zipkinJar; });
+  programs =
+    lab.programs // (if lab.zipkinJar == null then { } else { "zipkin.jar" = lab.zipkinJar; });
   render = ../nixos-modules/render;
   defaults = import (render + "/defaults.nix");
   port = builtins.mapAttrs (_: toString) defaults.ports;
@@ -38,10 +39,25 @@ let
   };
 
   onPostgres = lab.topology == "cluster";
-  nodes = map (number: {
-    name = "auth${toString number}";
-    address = "${address.auth number}:${port.core}";
-  }) (if onPostgres then [ 1 2 3 ] else [ 1 2 ]);
+  nodes =
+    map
+      (number: {
+        name = "auth${toString number}";
+        address = "${address.auth number}:${port.core}";
+      })
+      (
+        if onPostgres then
+          [
+            1
+            2
+            3
+          ]
+        else
+          [
+            1
+            2
+          ]
+      );
 
   requested = name: lab.parts == null || builtins.elem name lab.parts;
   # A part that is not run is not scraped either, nor sent anything.
@@ -50,7 +66,10 @@ let
   optionals = condition: list: if condition then list else [ ];
 
   own = name: "${directory}/parts/${name}";
-  http = url: { kind = "http"; inherit url; };
+  http = url: {
+    kind = "http";
+    inherit url;
+  };
 
   # A service in two versions behind the gateway: for everybody, for who is logged in, for administrators, and where a log-out is
   # seen within a second.
@@ -61,18 +80,39 @@ let
     listens = [ "${address.${name}}:8080" ];
     files = { };
     needs = [ "sample-service" ];
-    command = [ programs.sample-service "${address.${name}}:8080" version ];
+    command = [
+      programs.sample-service
+      "${address.${name}}:8080"
+      version
+    ];
     ready = http "http://${address.${name}}:8080/";
   };
   labRoutes =
     let
-      servers = { "sample1:8080" = { weight = 90; }; "sample2:8080" = { weight = 10; }; };
+      servers = {
+        "sample1:8080" = {
+          weight = 90;
+        };
+        "sample2:8080" = {
+          weight = 10;
+        };
+      };
     in
     {
       "/sample" = { inherit servers; };
-      "/members" = { inherit servers; requireToken = true; };
-      "/staff" = { inherit servers; requireToken = true; roles = [ "admin" ]; };
-      "/live" = { inherit servers; requireToken = "live"; };
+      "/members" = {
+        inherit servers;
+        requireToken = true;
+      };
+      "/staff" = {
+        inherit servers;
+        requireToken = true;
+        roles = [ "admin" ];
+      };
+      "/live" = {
+        inherit servers;
+        requireToken = "live";
+      };
     };
   # What leads nowhere is left out, as with all else that is not run.
   isRun =
@@ -87,14 +127,17 @@ let
       builtins.filter (route: route.value.servers != { }) (
         map (prefix: {
           name = prefix;
-          value = defaults.route // routes.${prefix} // {
-            servers = builtins.listToAttrs (
-              map (server: {
-                name = server;
-                value = routes.${prefix}.servers.${server};
-              }) (builtins.filter isRun (builtins.attrNames routes.${prefix}.servers))
-            );
-          };
+          value =
+            defaults.route
+            // routes.${prefix}
+            // {
+              servers = builtins.listToAttrs (
+                map (server: {
+                  name = server;
+                  value = routes.${prefix}.servers.${server};
+                }) (builtins.filter isRun (builtins.attrNames routes.${prefix}.servers))
+              );
+            };
         }) (builtins.attrNames routes)
       )
     );
@@ -111,13 +154,36 @@ let
     url = "file://${own gateway}/keys/kids.map";
     listens = [ ];
     files = { };
-    command =
-      [ programs.auth-core "keys" "follow" "--to" "${own gateway}/keys" ]
-      # No patience in the lab.
-      ++ [ "--slots" (toString defaults.edge.keySlots) "--every" "1" ]
-      ++ map (node: "http://${node.address}/.well-known/jwks.json") runningNodes
-      ++ [ "--" "sh" "-c" "pid=$(cat ${own gateway}/haproxy.pid) && grep -qs haproxy /proc/$pid/comm && kill -USR2 $pid || true" ];
-    ready = { kind = "command"; command = [ "grep" "-q" "ES256" "${own gateway}/keys/kids.map" ]; };
+    command = [
+      programs.auth-core
+      "keys"
+      "follow"
+      "--to"
+      "${own gateway}/keys"
+    ]
+    # No patience in the lab.
+    ++ [
+      "--slots"
+      (toString defaults.edge.keySlots)
+      "--every"
+      "1"
+    ]
+    ++ map (node: "http://${node.address}/.well-known/jwks.json") runningNodes
+    ++ [
+      "--"
+      "sh"
+      "-c"
+      "pid=$(cat ${own gateway}/haproxy.pid) && grep -qs haproxy /proc/$pid/comm && kill -USR2 $pid || true"
+    ];
+    ready = {
+      kind = "command";
+      command = [
+        "grep"
+        "-q"
+        "ES256"
+        "${own gateway}/keys/kids.map"
+      ];
+    };
     # Before the gateway, which so has them from the beginning: HAProxy loses a signal that comes while it starts.
     after = map (node: node.name) runningNodes;
     needs = [ "auth-core" ];
@@ -137,8 +203,13 @@ let
     inherit name;
     kind = "haproxy";
     url = "https://${address.${name}}:8443";
-    pages = { "statistics" = "http://${address.${name}}:${port.gatewayMetrics}/stats"; };
-    listens = [ "${address.${name}}:8443" "${address.${name}}:${port.gatewayMetrics}" ];
+    pages = {
+      "statistics" = "http://${address.${name}}:${port.gatewayMetrics}/stats";
+    };
+    listens = [
+      "${address.${name}}:8443"
+      "${address.${name}}:${port.gatewayMetrics}"
+    ];
     files = noKeys // {
       "haproxy.cfg" = import (render + "/haproxy.nix") (
         defaults.gateway
@@ -146,13 +217,19 @@ let
           listen = "${address.${name}}:8443";
           statsListen = "${address.${name}}:${port.gatewayMetrics}";
           certificate = "${directory}/keys/gateway.pem";
-          hosts = [ address.${name} "localhost" ];
+          hosts = [
+            address.${name}
+            "localhost"
+          ];
           nodes = runningNodes;
           gateways =
             if builtins.length runningGateways > 1 then
               {
                 self = name;
-                all = map (name: { inherit name; address = "${address.${name}}:${port.gatewayPeers}"; }) runningGateways;
+                all = map (name: {
+                  inherit name;
+                  address = "${address.${name}}:${port.gatewayPeers}";
+                }) runningGateways;
               }
             else
               null;
@@ -174,7 +251,15 @@ let
     after = map (node: node.name) runningNodes ++ optionals (wanted "${name}-keys") [ "${name}-keys" ];
     # With a master, which takes up new keys by SIGUSR2 without dropping a connection, as NixOS' HAProxy does.
     needs = [ "haproxy" ];
-    command = [ programs.haproxy "-W" "-db" "-p" "${own name}/haproxy.pid" "-f" "${own name}/haproxy.cfg" ];
+    command = [
+      programs.haproxy
+      "-W"
+      "-db"
+      "-p"
+      "${own name}/haproxy.pid"
+      "-f"
+      "${own name}/haproxy.cfg"
+    ];
     ready = http "${url}/healthz";
   };
 
@@ -183,29 +268,38 @@ let
     kind = "auth-core";
     url = "http://${node.address}";
     listens = [ node.address ];
-    files."auth-core.toml" = toml (import (render + "/auth-core.nix") {
-      node = node.name;
-      listen = node.address;
-      inherit (defaults.core) maxConnections;
-      inherit issuer;
-      keyDirectory = "${directory}/keys/ring";
-      generateFirstKey = false;
-      database =
-        if onPostgres then
-          {
-            url = "postgres://authcore@${address.postgres}:5432/postgres";
-            password_file = "${directory}/keys/postgres-password";
-          }
-        else
-          { url = "sqlite:${directory}/data/auth.db"; };
-      zipkin = if wanted "zipkin" then "${address.zipkin}:${port.zipkin}" else null;
-    } // {
-      # Who breaks a node on purpose does not want to wait for it.
-      drain_seconds = 2;
-    } // (if lab.scrypt == null then { } else { password.scrypt = lab.scrypt; }));
+    files."auth-core.toml" = toml (
+      import (render + "/auth-core.nix") {
+        node = node.name;
+        listen = node.address;
+        inherit (defaults.core) maxConnections;
+        inherit issuer;
+        keyDirectory = "${directory}/keys/ring";
+        generateFirstKey = false;
+        database =
+          if onPostgres then
+            {
+              url = "postgres://authcore@${address.postgres}:5432/postgres";
+              password_file = "${directory}/keys/postgres-password";
+            }
+          else
+            { url = "sqlite:${directory}/data/auth.db"; };
+        zipkin = if wanted "zipkin" then "${address.zipkin}:${port.zipkin}" else null;
+      }
+      // {
+        # Who breaks a node on purpose does not want to wait for it.
+        drain_seconds = 2;
+      }
+      // (if lab.scrypt == null then { } else { password.scrypt = lab.scrypt; })
+    );
     after = optionals onPostgres [ "postgres" ];
     needs = [ "auth-core" ];
-    command = [ programs.auth-core "serve" "--config" "${own node.name}/auth-core.toml" ];
+    command = [
+      programs.auth-core
+      "serve"
+      "--config"
+      "${own node.name}/auth-core.toml"
+    ];
     ready = http "http://${node.address}/readyz";
   };
 
@@ -231,22 +325,56 @@ let
     unprivileged = true;
     # SIGINT ends it at once; SIGTERM would wait for its clients to go.
     stop_signal = "int";
-    needs = [ "initdb" "postgres" "pg_isready" ];
+    needs = [
+      "initdb"
+      "postgres"
+      "pg_isready"
+    ];
     prepare = {
       creates = "${scratch}/data/PG_VERSION";
       command = [
-        programs.initdb "--pgdata=${scratch}/data" "--username=authcore" "--pwfile=${scratch}/password"
-        "--auth=scram-sha-256" "--encoding=UTF8" "--locale=C" "--no-sync"
+        programs.initdb
+        "--pgdata=${scratch}/data"
+        "--username=authcore"
+        "--pwfile=${scratch}/password"
+        "--auth=scram-sha-256"
+        "--encoding=UTF8"
+        "--locale=C"
+        "--no-sync"
       ];
     };
     command = [
-      programs.postgres "-D" "${scratch}/data" "-c" "listen_addresses=${address.postgres}" "-c" "port=5432"
-      "-c" "unix_socket_directories=" "-c" "max_connections=60"
+      programs.postgres
+      "-D"
+      "${scratch}/data"
+      "-c"
+      "listen_addresses=${address.postgres}"
+      "-c"
+      "port=5432"
+      "-c"
+      "unix_socket_directories="
+      "-c"
+      "max_connections=60"
     ];
-    ready = { kind = "command"; command = [ programs.pg_isready "--quiet" "--host=${address.postgres}" "--port=5432" ]; };
+    ready = {
+      kind = "command";
+      command = [
+        programs.pg_isready
+        "--quiet"
+        "--host=${address.postgres}"
+        "--port=5432"
+      ];
+    };
   };
 
-  target = name: port: optionals (wanted name) [ { inherit name; address = "${address.${name}}:${port}"; } ];
+  target =
+    name: port:
+    optionals (wanted name) [
+      {
+        inherit name;
+        address = "${address.${name}}:${port}";
+      }
+    ];
   prometheusConfig = import (render + "/prometheus.nix") {
     # No patience in the lab.
     scrapeInterval = "1s";
@@ -273,8 +401,10 @@ let
     optional = true;
     needs = [ "prometheus" ];
     command = [
-      programs.prometheus "--config.file=${own "prometheus"}/prometheus.json"
-      "--storage.tsdb.path=${own "prometheus"}/data" "--web.listen-address=${address.prometheus}:9090"
+      programs.prometheus
+      "--config.file=${own "prometheus"}/prometheus.json"
+      "--storage.tsdb.path=${own "prometheus"}/data"
+      "--web.listen-address=${address.prometheus}:9090"
     ];
     ready = http "http://${address.prometheus}:9090/-/ready";
   };
@@ -284,15 +414,19 @@ let
     kind = "alertmanager";
     url = "http://${address.alertmanager}:9093";
     listens = [ "${address.alertmanager}:9093" ];
-    files."alertmanager.json" = builtins.toJSON (import (render + "/alertmanager.nix") {
-      inherit (defaults.monitoring) receivers;
-      groupWait = "1s";
-    });
+    files."alertmanager.json" = builtins.toJSON (
+      import (render + "/alertmanager.nix") {
+        inherit (defaults.monitoring) receivers;
+        groupWait = "1s";
+      }
+    );
     optional = true;
     needs = [ "prometheus-alertmanager" ];
     command = [
-      programs.prometheus-alertmanager "--config.file=${own "alertmanager"}/alertmanager.json"
-      "--storage.path=${own "alertmanager"}/data" "--web.listen-address=${address.alertmanager}:9093"
+      programs.prometheus-alertmanager
+      "--config.file=${own "alertmanager"}/alertmanager.json"
+      "--storage.path=${own "alertmanager"}/data"
+      "--web.listen-address=${address.alertmanager}:9093"
       "--cluster.listen-address="
     ];
     ready = http "http://${address.alertmanager}:9093/-/ready";
@@ -306,7 +440,10 @@ let
     files = { };
     optional = true;
     needs = [ "prometheus-node-exporter" ];
-    command = [ programs.prometheus-node-exporter "--web.listen-address=${address.node-exporter}:9100" ];
+    command = [
+      programs.prometheus-node-exporter
+      "--web.listen-address=${address.node-exporter}:9100"
+    ];
     ready = http "http://${address.node-exporter}:9100/";
   };
 
@@ -322,13 +459,23 @@ let
     listens = [ "${address.zipkin}:${port.zipkin}" ];
     files = { };
     optional = true;
-    needs = [ "java" "zipkin.jar" ];
+    needs = [
+      "java"
+      "zipkin.jar"
+    ];
     # A quick start and little memory count for more here than peak speed.
-    command =
-      [ programs.java ]
-      ++ zipkinServer.java
-      ++ [ "-Xmx256m" "-XX:TieredStopAtLevel=1" "-XX:+UseSerialGC" "-jar" programs."zipkin.jar" ]
-      ++ zipkinServer.arguments;
+    command = [
+      programs.java
+    ]
+    ++ zipkinServer.java
+    ++ [
+      "-Xmx256m"
+      "-XX:TieredStopAtLevel=1"
+      "-XX:+UseSerialGC"
+      "-jar"
+      programs."zipkin.jar"
+    ]
+    ++ zipkinServer.arguments;
     ready = http "http://${address.zipkin}:${port.zipkin}/health";
   };
 
@@ -354,9 +501,13 @@ let
     needs = [ "grafana" ];
     # Its own files are in PREFIX/share/grafana when its program is in PREFIX/bin or PREFIX/sbin.
     command = [
-      programs.grafana "server" "--homepath=${dirOf (dirOf programs.grafana)}/share/grafana"
-      "cfg:server.http_addr=${address.grafana}" "cfg:server.http_port=3000"
-      "cfg:paths.data=${own "grafana"}/data" "cfg:paths.logs=${own "grafana"}/data"
+      programs.grafana
+      "server"
+      "--homepath=${dirOf (dirOf programs.grafana)}/share/grafana"
+      "cfg:server.http_addr=${address.grafana}"
+      "cfg:server.http_port=3000"
+      "cfg:paths.data=${own "grafana"}/data"
+      "cfg:paths.logs=${own "grafana"}/data"
       "cfg:paths.provisioning=${own "grafana"}/provisioning"
       "cfg:auth.anonymous.enabled=true"
     ]
@@ -364,7 +515,9 @@ let
       builtins.attrValues (
         builtins.mapAttrs (
           section: settings:
-          builtins.attrValues (builtins.mapAttrs (key: value: "cfg:${section}.${key}=${builtins.toJSON value}") settings)
+          builtins.attrValues (
+            builtins.mapAttrs (key: value: "cfg:${section}.${key}=${builtins.toJSON value}") settings
+          )
         ) grafanaFiles.settings
       )
     );
@@ -374,22 +527,35 @@ let
   all =
     optionals onPostgres [ postgres ]
     ++ map authNode nodes
-    ++ [ (sample "sample1" "v1") (sample "sample2" "v2") ]
+    ++ [
+      (sample "sample1" "v1")
+      (sample "sample2" "v2")
+    ]
     ++ map edgeKeys gateways
     ++ map gateway gateways
-    ++ [ prometheus alertmanager node-exporter zipkin ]
+    ++ [
+      prometheus
+      alertmanager
+      node-exporter
+      zipkin
+    ]
     # Debian has no package of it: it is there where somebody installed it.
     ++ optionals (programs ? grafana) [ grafana ];
 
   missing = part: builtins.filter (program: !(programs ? ${program})) part.needs;
   # Users are served without these.
-  leftOut = builtins.filter (part: requested part.name && part.optional or false && missing part != [ ]) all;
+  leftOut = builtins.filter (
+    part: requested part.name && part.optional or false && missing part != [ ]
+  ) all;
   running = builtins.filter (part: wanted part.name) all;
   missingPrograms = builtins.concatMap missing running;
 in
 {
   inherit defaults;
-  leftOut = map (part: { inherit (part) name; missing = missing part; }) leftOut;
+  leftOut = map (part: {
+    inherit (part) name;
+    missing = missing part;
+  }) leftOut;
   # What the others cannot be started without; there are no parts then.
   missing = missingPrograms;
   parts = optionals (missingPrograms == [ ]) running;

@@ -43,16 +43,19 @@ let
   debianPackages = lib.unique (map (word 2) lines);
 in
 pkgs.mkShell {
-  packages = lib.unique (
-    lib.concatMap (
-      name: counterparts.${name} or (throw "lab/debian-packages names ${name}: nix/dev-shell.nix must say what that is in nixpkgs")
-    ) debianPackages
-  )
-  # Debian has no packages of these.
-  ++ [
-    pkgs.grafana
-    pkgs.nixfmt
-  ];
+  packages =
+    lib.unique (
+      lib.concatMap (
+        name:
+        counterparts.${name}
+          or (throw "lab/debian-packages names ${name}: nix/dev-shell.nix must say what that is in nixpkgs")
+      ) debianPackages
+    )
+    # Debian has no packages of these.
+    ++ [
+      pkgs.grafana
+      pkgs.nixfmt
+    ];
   # So ./dev looks for nothing to install.
   AUTHSTACK_PROGRAMS = "given";
   AUTHSTACK_ZIPKIN_JAR = pkgs.authstack.zipkin-server.jar;

@@ -92,7 +92,9 @@ rustPlatform.buildRustPackage (
   common
   // {
     pname = crate;
-    checkPhase = check (tests ++ lib.optional (skippedTests != [ ]) "--" ++ map (name: "--skip ${name}") skippedTests);
+    checkPhase = check (
+      tests ++ lib.optional (skippedTests != [ ]) "--" ++ map (name: "--skip ${name}") skippedTests
+    );
     src = source (map (member: root + "/${member}") ([ crate ] ++ members) ++ files);
     preBuild = prepare + ''
       cp -r --preserve=timestamps ${dependencies} target

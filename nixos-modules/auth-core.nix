@@ -29,7 +29,11 @@ let
       url = if onSqlite then "sqlite:/var/lib/auth-core/auth.db" else cfg.database.url;
     }
     // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = passwordCredential; };
-    zipkin = if monitors == { } then null else fleet.endpoint (lib.head (fleet.addresses monitors)) stack.ports.zipkin;
+    zipkin =
+      if monitors == { } then
+        null
+      else
+        fleet.endpoint (lib.head (fleet.addresses monitors)) stack.ports.zipkin;
   };
 
   # Where systemd puts what LoadCredential names.
@@ -37,7 +41,8 @@ let
 
   # Keys that the core makes are its own. Those from elsewhere are copied, at start and at each reload, by root to where the
   # core alone can read them: systemd hands out credentials at start only, and keys must rotate without a restart.
-  keyDirectory = if cfg.keys.directory == null then "/var/lib/auth-core/keys" else "/run/auth-core/keys";
+  keyDirectory =
+    if cfg.keys.directory == null then "/var/lib/auth-core/keys" else "/run/auth-core/keys";
   copyKeys = pkgs.writeShellScript "copy-keys" ''
     set -euo pipefail
     export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
@@ -72,7 +77,8 @@ let
       '';
 
   # Only where every address is known beforehand can the unit be kept from all others.
-  isAddress = text: text != null && builtins.match "[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+|.*:.*:.*" text != null;
+  isAddress =
+    text: text != null && builtins.match "[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+|.*:.*:.*" text != null;
   elsewhere = lib.filter (url: url != null) [
     (if cfg.database.createLocally || onSqlite then null else cfg.settings.database.url)
     (cfg.settings.tracing.zipkin_url or null)
@@ -82,7 +88,12 @@ let
     let
       found = builtins.match "[a-z0-9]+://([^/@]*@)?(\\[([^]]*)]|[^:/?]*).*" url;
     in
-    if found == null then null else if lib.elemAt found 2 != null then lib.elemAt found 2 else lib.elemAt found 1;
+    if found == null then
+      null
+    else if lib.elemAt found 2 != null then
+      lib.elemAt found 2
+    else
+      lib.elemAt found 1;
   hosts = map hostOf elsewhere;
   allAddressesKnown = lib.all isAddress hosts;
 in
@@ -90,10 +101,12 @@ in
   imports = [ ./nodes.nix ];
 
   options.services.authstack.auth-core = {
-    enable = lib.mkEnableOption "auth-core, which signs users up, logs them in and tells who they are" // {
-      default = fleet.has "core";
-      defaultText = lib.literalMD "whether this host's roles have `core`";
-    };
+    enable =
+      lib.mkEnableOption "auth-core, which signs users up, logs them in and tells who they are"
+      // {
+        default = fleet.has "core";
+        defaultText = lib.literalMD "whether this host's roles have `core`";
+      };
 
     package = mkOption {
       type = types.package;
@@ -102,10 +115,12 @@ in
       description = "The package of auth-core.";
     };
 
-    openFirewall = lib.mkEnableOption "access of the fleet's gateways and monitors, and of nobody else, to the core's port" // {
-      default = stack.openFirewall;
-      defaultText = lib.literalExpression "config.services.authstack.openFirewall";
-    };
+    openFirewall =
+      lib.mkEnableOption "access of the fleet's gateways and monitors, and of nobody else, to the core's port"
+      // {
+        default = stack.openFirewall;
+        defaultText = lib.literalExpression "config.services.authstack.openFirewall";
+      };
 
     settings = mkOption {
       type = types.submodule { freeformType = format.type; };
@@ -134,7 +149,11 @@ in
       };
       url = mkOption {
         type = types.nullOr (types.strMatching "postgres(ql)?://.*");
-        default = if cfg.database.createLocally then "postgres://auth-core@localhost/auth-core?host=/run/postgresql" else null;
+        default =
+          if cfg.database.createLocally then
+            "postgres://auth-core@localhost/auth-core?host=/run/postgresql"
+          else
+            null;
         defaultText = lib.literalMD "the local database where {option}`createLocally` is set, else `null`";
         example = "postgres://auth-core@10.0.0.5:5432/auth-core";
         description = "The PostgreSQL database, without its password.";
@@ -191,7 +210,9 @@ in
         '';
       }
       {
-        assertion = !onSqlite || (cfg.database.url == null && cfg.database.passwordFile == null && !cfg.database.createLocally);
+        assertion =
+          !onSqlite
+          || (cfg.database.url == null && cfg.database.passwordFile == null && !cfg.database.createLocally);
         message = ''
           services.authstack.auth-core.database.{url,passwordFile,createLocally} are for PostgreSQL, but database.type is "sqlite".
           Remove them, or set database.type = "postgresql".
@@ -213,36 +234,40 @@ in
       wantedBy = [ "multi-user.target" ];
       after = lib.optional cfg.database.createLocally "postgresql.target";
       requires = lib.optional cfg.database.createLocally "postgresql.target";
-      serviceConfig = import ./hardening.nix // {
-        Type = "notify";
-        ExecStartPre = lib.optional (cfg.keys.directory != null) "+${copyKeys}";
-        ExecStart = "${lib.getExe cfg.package} serve --config ${checkedConfig}";
-        # Reads the keys again.
-        ExecReload =
-          lib.optional (cfg.keys.directory != null) "+${copyKeys}"
-          ++ [ "${pkgs.runtimeShell} -c 'kill -HUP $MAINPID'" ];
-        Restart = "always";
-        # Longer than the drain and the longest request together.
-        TimeoutStopSec = (cfg.settings.drain_seconds or 5) + 40;
-        DynamicUser = true;
-        User = "auth-core";
-        StateDirectory = "auth-core";
-        StateDirectoryMode = "0700";
-        RuntimeDirectory = "auth-core";
-        RuntimeDirectoryMode = "0700";
-        WorkingDirectory = "/var/lib/auth-core";
-        # It asks for 128 · N · r bytes of memory for each hash that runs, by default one for each of the host's cores: how many
-        # those are is not known here. So this is no more than a fuse: what grows without bounds, or is set to more than the
-        # host has, ends the core, which starts anew, and not whatever else the kernel would choose.
-        MemoryMax = "75%";
-        # Its connections are a thousand at most; besides them it opens its database, its keys and little else.
-        LimitNOFILE = 4096;
-        LoadCredential = lib.optional (cfg.database.passwordFile != null) "database-password:${toString cfg.database.passwordFile}";
-      }
-      // lib.optionalAttrs allAddressesKnown {
-        IPAddressDeny = "any";
-        IPAddressAllow = lib.unique ([ "localhost" ] ++ fleet.addresses stack.nodes ++ hosts);
-      };
+      serviceConfig =
+        import ./hardening.nix
+        // {
+          Type = "notify";
+          ExecStartPre = lib.optional (cfg.keys.directory != null) "+${copyKeys}";
+          ExecStart = "${lib.getExe cfg.package} serve --config ${checkedConfig}";
+          # Reads the keys again.
+          ExecReload = lib.optional (cfg.keys.directory != null) "+${copyKeys}" ++ [
+            "${pkgs.runtimeShell} -c 'kill -HUP $MAINPID'"
+          ];
+          Restart = "always";
+          # Longer than the drain and the longest request together.
+          TimeoutStopSec = (cfg.settings.drain_seconds or 5) + 40;
+          DynamicUser = true;
+          User = "auth-core";
+          StateDirectory = "auth-core";
+          StateDirectoryMode = "0700";
+          RuntimeDirectory = "auth-core";
+          RuntimeDirectoryMode = "0700";
+          WorkingDirectory = "/var/lib/auth-core";
+          # It asks for 128 · N · r bytes of memory for each hash that runs, by default one for each of the host's cores: how many
+          # those are is not known here. So this is no more than a fuse: what grows without bounds, or is set to more than the
+          # host has, ends the core, which starts anew, and not whatever else the kernel would choose.
+          MemoryMax = "75%";
+          # Its connections are a thousand at most; besides them it opens its database, its keys and little else.
+          LimitNOFILE = 4096;
+          LoadCredential = lib.optional (
+            cfg.database.passwordFile != null
+          ) "database-password:${toString cfg.database.passwordFile}";
+        }
+        // lib.optionalAttrs allAddressesKnown {
+          IPAddressDeny = "any";
+          IPAddressAllow = lib.unique ([ "localhost" ] ++ fleet.addresses stack.nodes ++ hosts);
+        };
     };
 
     # For `auth-core keys --config /etc/auth-core.toml`.

@@ -45,15 +45,19 @@ rec {
     }) nodes;
 
   # Firewall settings that let these addresses, and no others, reach a TCP port of this host.
-  reachableFrom = from: port: accept from {
-    iptables = address: "-p tcp -s ${address} --dport ${toString port}";
-    nftables = "tcp dport ${toString port}";
-  };
+  reachableFrom =
+    from: port:
+    accept from {
+      iptables = address: "-p tcp -s ${address} --dport ${toString port}";
+      nftables = "tcp dport ${toString port}";
+    };
   # The same for all packets of an IP protocol.
-  reachableByProtocol = protocol: from: accept from {
-    iptables = address: "-p ${protocol} -s ${address}";
-    nftables = "meta l4proto ${protocol}";
-  };
+  reachableByProtocol =
+    protocol: from:
+    accept from {
+      iptables = address: "-p ${protocol} -s ${address}";
+      nftables = "meta l4proto ${protocol}";
+    };
   accept = from: rule: {
     extraInputRules = lib.mkIf config.networking.nftables.enable (
       lib.optionalString (ofVersion4 from != [ ]) ''
@@ -65,7 +69,9 @@ rec {
     );
     extraCommands = lib.mkIf (!config.networking.nftables.enable) (
       lib.concatMapStrings (address: ''
-        ${if isV6 address then "ip6tables" else "iptables"} -A nixos-fw ${rule.iptables address} -j nixos-fw-accept
+        ${
+          if isV6 address then "ip6tables" else "iptables"
+        } -A nixos-fw ${rule.iptables address} -j nixos-fw-accept
       '') from
     );
   };

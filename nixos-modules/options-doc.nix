@@ -21,7 +21,10 @@ let
       let
         code = text given;
       in
-      if lib.hasInfix "\n" code then "\n\n  ```nix\n  ${lib.replaceStrings [ "\n" ] [ "\n  " ] (lib.trim code)}\n  ```" else "`${code}`";
+      if lib.hasInfix "\n" code then
+        "\n\n  ```nix\n  ${lib.replaceStrings [ "\n" ] [ "\n  " ] (lib.trim code)}\n  ```"
+      else
+        "`${code}`";
 
   entry = option: ''
     ## `${option.name}`
@@ -38,4 +41,6 @@ pkgs.writeText "options.md" ''
 
   Made from the modules: `nix build .#options-doc`. A check compares.
 
-  ${lib.concatMapStringsSep "\n" entry (lib.filter (option: option.visible && !option.internal) options)}''
+  ${lib.concatMapStringsSep "\n" entry (
+    lib.filter (option: option.visible && !option.internal) options
+  )}''

@@ -23,7 +23,9 @@ let
   has =
     address: interface:
     lib.any (entry: entry.address == address) (interface.ipv4.addresses ++ interface.ipv6.addresses);
-  interfaces = lib.attrNames (lib.filterAttrs (_: has fleet.self.address) config.networking.interfaces);
+  interfaces = lib.attrNames (
+    lib.filterAttrs (_: has fleet.self.address) config.networking.interfaces
+  );
 
   # The gateway that can serve has the address. When none can, because the cores are down, whoever says so keeps it: an error with a code is better
   # than no answer. Who hears nothing from the others either is cut off, and lets go.
@@ -132,7 +134,8 @@ in
       vrrpInstances.authstack = {
         interface = if cfg.vrrpInterface == null then "unknown" else cfg.vrrpInterface;
         virtualRouterId = lib.mkDefault 51;
-        priority = 250 - 10 * lib.lists.findFirstIndex (name: name == stack.host) 0 (lib.attrNames gateways);
+        priority =
+          250 - 10 * lib.lists.findFirstIndex (name: name == stack.host) 0 (lib.attrNames gateways);
         noPreempt = true;
         unicastSrcIp = fleet.self.address;
         unicastPeers = others;
@@ -148,7 +151,9 @@ in
         # Only addresses of one version fit into a packet.
         + lib.optionalString (advertised.wrong != [ ]) ''
           virtual_ipaddress_excluded {
-          ${lib.concatMapStringsSep "\n" (entry: "  ${entry.address} dev ${entry.interface}") advertised.wrong}
+          ${lib.concatMapStringsSep "\n" (
+            entry: "  ${entry.address} dev ${entry.interface}"
+          ) advertised.wrong}
           }
         '';
       };

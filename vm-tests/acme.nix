@@ -5,11 +5,13 @@ let
   inherit (import ./topology.nix { inherit lib; }) domain;
 
   # What the authority itself shows to those who order.
-  directoryCertificate = pkgs.runCommand "directory-certificate" { nativeBuildInputs = [ pkgs.openssl ]; } ''
-    mkdir $out
-    openssl req -x509 -nodes -days 3650 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=ca \
-      -addext subjectAltName=DNS:ca -keyout $out/key.pem -out $out/cert.pem
-  '';
+  directoryCertificate =
+    pkgs.runCommand "directory-certificate" { nativeBuildInputs = [ pkgs.openssl ]; }
+      ''
+        mkdir $out
+        openssl req -x509 -nodes -days 3650 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=ca \
+          -addext subjectAltName=DNS:ca -keyout $out/key.pem -out $out/cert.pem
+      '';
 in
 {
   machines = [

@@ -21,7 +21,9 @@ let
   };
 
   run = import ./run.nix { inherit pkgs; };
-  inContainers = lib.filterAttrs (_: file: !((lib.toFunction (import file) { inherit lib pkgs; }).onlyVirtual or false)) files;
+  inContainers = lib.filterAttrs (
+    _: file: !((lib.toFunction (import file) { inherit lib pkgs; }).onlyVirtual or false)
+  ) files;
 in
 {
   virtual = lib.mapAttrs (name: file: run { inherit name file; }) files;

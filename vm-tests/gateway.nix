@@ -10,7 +10,9 @@
     let
       sample = version: port: {
         wantedBy = [ "multi-user.target" ];
-        serviceConfig.ExecStart = "${pkgs.callPackage ../lab/sample-service.nix { }}/bin/sample-service 127.0.0.1:${toString port} ${version}";
+        serviceConfig.ExecStart = "${
+          pkgs.callPackage ../lab/sample-service.nix { }
+        }/bin/sample-service 127.0.0.1:${toString port} ${version}";
         serviceConfig.DynamicUser = true;
       };
       servers = {

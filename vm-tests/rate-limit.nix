@@ -59,7 +59,9 @@ in
 
     with subtest("who may keep the cores hashing is told to wait, and goes on asking"):
         mutation = "--header 'Content-Type: application/json' --data '{\"query\":\"mutation { signUp }\"}'"
-        answers = burst(${toString (limits.hashes.count + 10)}, "192.168.1.200", f"{mutation} https://{DOMAIN}/graphql")
+        answers = burst(${
+          toString (limits.hashes.count + 10)
+        }, "192.168.1.200", f"{mutation} https://{DOMAIN}/graphql")
         t.assertEqual(answers["429"], 10)
         t.assertEqual(burst(1, "192.168.1.200"), {"200": 1})
 

@@ -21,12 +21,14 @@ let
   # Keys that come from outside in real life. Nothing that these tests protect.
   throwawaySecrets =
     pkgs:
-    pkgs.runCommand "throwaway-secrets" { nativeBuildInputs = [ (pkgs.callPackage ../auth-core/package.nix { }) ]; } ''
-      mkdir $out
-      auth-core keys generate --set tokens.key_directory=$out/keys
-      chmod -R a+rX,o-rX $out/keys
-      echo throwaway > $out/database-password
-    '';
+    pkgs.runCommand "throwaway-secrets"
+      { nativeBuildInputs = [ (pkgs.callPackage ../auth-core/package.nix { }) ]; }
+      ''
+        mkdir $out
+        auth-core keys generate --set tokens.key_directory=$out/keys
+        chmod -R a+rX,o-rX $out/keys
+        echo throwaway > $out/database-password
+      '';
 
   machines = {
     database =
@@ -81,14 +83,19 @@ in
     let
       nodes = lib.filterAttrs (name: _: lib.elem name names) fleet;
       # As the test framework numbers them.
-      number = name: 1 + lib.lists.findFirstIndex (other: other == name) null (lib.sort lib.lessThan names);
+      number =
+        name: 1 + lib.lists.findFirstIndex (other: other == name) null (lib.sort lib.lessThan names);
       address = name: "192.168.1.${toString (number name)}";
       gateways = lib.attrNames (lib.filterAttrs (_: node: lib.elem "gateway" node.roles) nodes);
       virtual = "192.168.1.250";
       several = lib.length gateways > 1;
       withDatabase = lib.elem "database" names;
       inFleet = name: {
-        imports = [ ../nixos-modules ] ++ modules ++ lib.optional (withDatabase && lib.elem "core" nodes.${name}.roles) sharing;
+        imports = [
+          ../nixos-modules
+        ]
+        ++ modules
+        ++ lib.optional (withDatabase && lib.elem "core" nodes.${name}.roles) sharing;
         services.authstack = {
           domain = lib.mkForce domain;
           host = name;
@@ -149,7 +156,11 @@ in
     }:
     let
       known = lib.filterAttrs (name: _: lib.elem name names) fleet;
-      variables = role: map (lib.replaceStrings [ "-" ] [ "_" ]) (lib.attrNames (lib.filterAttrs (_: node: lib.elem role node.roles) known));
+      variables =
+        role:
+        map (lib.replaceStrings [ "-" ] [ "_" ]) (
+          lib.attrNames (lib.filterAttrs (_: node: lib.elem role node.roles) known)
+        );
     in
     ''
       DOMAIN = "${domain}"

@@ -57,9 +57,13 @@ let
     (panel "Operations" "What clients ask for." "reqps" (
       by "{{operation}}" "sum by (operation) (rate(auth_requests_total[$__rate_interval]))"
     ))
-    (panel "Refused operations" "Wrong passwords, taken addresses and whatever else the core says no to." "reqps" (
-      by "{{operation}}: {{outcome}}" ''sum by (operation, outcome) (rate(auth_requests_total{outcome!="ok"}[$__rate_interval])) > 0''
-    ))
+    (panel "Refused operations"
+      "Wrong passwords, taken addresses and whatever else the core says no to."
+      "reqps"
+      (
+        by "{{operation}}: {{outcome}}" ''sum by (operation, outcome) (rate(auth_requests_total{outcome!="ok"}[$__rate_interval])) > 0''
+      )
+    )
     (panel "Time to answer" "In the core, 99 of 100 are faster." "s" (
       by "{{operation}}" (quantile "0.99" ", operation" "auth_request_seconds")
     ))
@@ -70,10 +74,14 @@ let
     (panel "Hashes at work" "At the limit for long, log-ins queue." "none" (
       by "{{node}}" "sum by (node) (auth_hashes_in_flight)"
     ))
-    (panel "Queue for hashes" "Log-ins that wait, and those that were refused because the wait would have been too long." "none" {
-      "refused per second" = "sum(rate(auth_hashes_refused_total[$__rate_interval]))";
-      "{{node}} waiting" = "sum by (node) (auth_hashes_waiting)";
-    })
+    (panel "Queue for hashes"
+      "Log-ins that wait, and those that were refused because the wait would have been too long."
+      "none"
+      {
+        "refused per second" = "sum(rate(auth_hashes_refused_total[$__rate_interval]))";
+        "{{node}} waiting" = "sum by (node) (auth_hashes_waiting)";
+      }
+    )
     (panel "Log-ins" "By what they came to." "reqps" (
       by "{{outcome}}" ''sum by (outcome) (rate(auth_requests_total{operation="logIn"}[$__rate_interval])) > 0''
     ))

@@ -44,7 +44,9 @@ in
       evaluation_interval = scrapeInterval;
     };
     rule_files = ruleFiles;
-    scrape_configs = map scrape (builtins.filter (job: targets.${job} != [ ]) (builtins.attrNames targets));
+    scrape_configs = map scrape (
+      builtins.filter (job: targets.${job} != [ ]) (builtins.attrNames targets)
+    );
     alerting.alertmanagers = [
       { static_configs = [ { targets = map (target: target.address) (targets.alertmanager or [ ]); } ]; }
     ];
@@ -54,8 +56,11 @@ in
     {
       name = "authstack";
       rules = [
-        (alert "TargetDown" "warning" "30s" "up == 0" "{{ $labels.job }} on {{ $labels.node }} does not answer its scrapes")
-        (alert "NodeOutOfRotation" "warning" "30s" ''haproxy_server_status{proxy="auth-core",state="UP"} == 0''
+        (alert "TargetDown" "warning" "30s" "up == 0"
+          "{{ $labels.job }} on {{ $labels.node }} does not answer its scrapes"
+        )
+        (alert "NodeOutOfRotation" "warning" "30s"
+          ''haproxy_server_status{proxy="auth-core",state="UP"} == 0''
           "The gateway sends nothing to {{ $labels.server }}: its health check fails"
         )
         (alert "NoNodeLeft" "critical" "5s" ''haproxy_backend_active_servers{proxy="auth-core"} == 0''

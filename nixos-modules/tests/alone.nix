@@ -28,7 +28,9 @@ let
     if lib.any (lib.hasInfix "authstack") complaints then
       throw "${module} alone: ${toString complaints}"
     else
-      lib.filter (unit: config.systemd.services ? ${unit} && config.systemd.services.${unit}.serviceConfig ? ExecStart) (lib.attrValues units);
+      lib.filter (
+        unit: config.systemd.services ? ${unit} && config.systemd.services.${unit}.serviceConfig ? ExecStart
+      ) (lib.attrValues units);
 
   wrong = lib.filterAttrs (module: unit: unitsWith module != [ unit ]) units;
 in

@@ -59,7 +59,12 @@ let
     };
   monitor = on "zipkin";
   prometheus = monitor.services.prometheus;
-  ourDatasource = lib.head (import ../render/grafana.nix { prometheusUrl = null; folder = null; }).datasources.datasources;
+  ourDatasource =
+    lib.head
+      (import ../render/grafana.nix {
+        prometheusUrl = null;
+        folder = null;
+      }).datasources.datasources;
   datasources = monitor.services.grafana.provision.datasources.settings;
   zipkin = monitor.systemd.services.zipkin;
 
@@ -82,7 +87,11 @@ let
       datasources = map (lib.intersectAttrs ourDatasource) datasources.datasources;
     };
     # Where files are is no matter.
-    "haproxy.cfg" = lib.replaceStrings [ "${../render/haproxy/ask-core.lua}" "/run/authstack-edge-keys" ] [ "/ask-core.lua" "/keys" ] (on "gateway").services.haproxy.config;
+    "haproxy.cfg" =
+      lib.replaceStrings
+        [ "${../render/haproxy/ask-core.lua}" "/run/authstack-edge-keys" ]
+        [ "/ask-core.lua" "/keys" ]
+        (on "gateway").services.haproxy.config;
     "prometheus.json" = pretty (withoutNull {
       global = prometheus.globalConfig;
       alerting.alertmanagers = prometheus.alertmanagers;
@@ -93,7 +102,8 @@ let
     "rules.json" = pretty (builtins.fromJSON (lib.head prometheus.ruleFiles).text);
     "zipkin" =
       lib.concatStringsSep "\n" (
-        lib.splitString " " zipkin.environment.JDK_JAVA_OPTIONS ++ lib.tail (lib.splitString " " (lib.replaceStrings [ "'" ] [ "" ] zipkin.serviceConfig.ExecStart))
+        lib.splitString " " zipkin.environment.JDK_JAVA_OPTIONS
+        ++ lib.tail (lib.splitString " " (lib.replaceStrings [ "'" ] [ "" ] zipkin.serviceConfig.ExecStart))
       )
       + "\n";
   };

@@ -122,7 +122,12 @@ let
       config = also {
         nodes = twoGateways;
         gateway.vrrpInterface = "eth1";
-        gateway.virtualAddresses = [ { address = "2001:db8::10/64"; interface = "eth0"; } ];
+        gateway.virtualAddresses = [
+          {
+            address = "2001:db8::10/64";
+            interface = "eth0";
+          }
+        ];
       };
       says = "must have an address of the same version of IP as 10.0.0.1";
     };
@@ -205,7 +210,11 @@ let
       what: case:
       let
         found = complaints case.config;
-        asExpected = if case.says == null then found == [ ] else lib.length found == 1 && lib.hasInfix case.says (lib.head found);
+        asExpected =
+          if case.says == null then
+            found == [ ]
+          else
+            lib.length found == 1 && lib.hasInfix case.says (lib.head found);
       in
       lib.optional (!asExpected) ''
         ${what}
@@ -215,10 +224,12 @@ let
     ) cases
   );
 in
-pkgs.runCommand "authstack-options" { problems = builtins.unsafeDiscardStringContext (lib.concatStrings problems); } ''
-  if [ -n "$problems" ]; then
-    printf '%s' "$problems" >&2
-    exit 1
-  fi
-  echo '${toString (lib.length (lib.attrNames cases))} configurations are accepted or refused as they should be' | tee $out
-''
+pkgs.runCommand "authstack-options"
+  { problems = builtins.unsafeDiscardStringContext (lib.concatStrings problems); }
+  ''
+    if [ -n "$problems" ]; then
+      printf '%s' "$problems" >&2
+      exit 1
+    fi
+    echo '${toString (lib.length (lib.attrNames cases))} configurations are accepted or refused as they should be' | tee $out
+  ''

@@ -51,14 +51,18 @@ let
   ours =
     config:
     let
-      units = lib.filterAttrs (name: _: lib.hasPrefix "auth" name || name == "zipkin") config.systemd.services;
+      units = lib.filterAttrs (
+        name: _: lib.hasPrefix "auth" name || name == "zipkin"
+      ) config.systemd.services;
       service = config.systemd.services.auth-core.serviceConfig;
     in
     {
       units = lib.attrNames units;
       firewall = {
         everybody = config.networking.firewall.allowedTCPPorts;
-        fleet = lib.filter (lib.hasInfix "nixos-fw-accept") (lib.splitString "\n" config.networking.firewall.extraCommands);
+        fleet = lib.filter (lib.hasInfix "nixos-fw-accept") (
+          lib.splitString "\n" config.networking.firewall.extraCommands
+        );
       };
     }
     // lib.optionalAttrs config.services.authstack.auth-core.enable {
@@ -77,7 +81,9 @@ let
           unicastPeers
           unicastSrcIp
           ;
-        virtualIps = map (ip: "${ip.addr} at ${ip.dev}") config.services.keepalived.vrrpInstances.authstack.virtualIps;
+        virtualIps = map (
+          ip: "${ip.addr} at ${ip.dev}"
+        ) config.services.keepalived.vrrpInstances.authstack.virtualIps;
       };
     }
     // lib.optionalAttrs config.services.authstack.monitoring.enable {
@@ -89,54 +95,58 @@ let
     };
 
   plain = text: builtins.unsafeDiscardStringContext text;
-  rendered = lib.concatMapAttrs (
-    name: config:
-    {
-      "${name}.json" = plain (pretty (ours config));
-    }
-    // lib.optionalAttrs config.services.authstack.gateway.enable {
-      "${name}-haproxy.cfg" = plain (
-        lib.replaceStrings [ "${../render/haproxy/ask-core.lua}" ] [ "/ask-core.lua" ] config.services.haproxy.config
-      );
-    }
-  ) {
-    only = evaluate {
-      services.authstack.nodes.auth1 = { };
-      services.authstack.gateway.tls.source = "internal-ca";
-    };
-    auth1 = evaluate (fleet "auth1");
-    auth2 = evaluate (fleet "auth2");
-    watch = evaluate (fleet "watch");
-    database = evaluate (fleet "database");
-    # The second of two gateways that have one address.
-    gate2 = evaluate {
-      imports = [ (fleet "gate2") ];
-      networking.interfaces.eth1.ipv4.addresses = [
+  rendered =
+    lib.concatMapAttrs
+      (
+        name: config:
         {
-          address = "10.0.0.12";
-          prefixLength = 24;
+          "${name}.json" = plain (pretty (ours config));
         }
-      ];
-      security.acme.acceptTerms = true;
-      security.acme.defaults.email = "operator@example.org";
-      services.authstack = {
-        nodes.gate2.address = "10.0.0.12";
-        nodes.gate2.roles = [ "gateway" ];
-        gateway.tls.source = lib.mkForce "acme";
-        gateway.tls.file = lib.mkForce null;
-        gateway.virtualAddresses = [
-          {
-            address = "192.0.2.10/24";
-            interface = "eth0";
-          }
-          {
-            address = "2001:db8::10/64";
-            interface = "eth0";
-          }
-        ];
+        // lib.optionalAttrs config.services.authstack.gateway.enable {
+          "${name}-haproxy.cfg" = plain (
+            lib.replaceStrings [ "${../render/haproxy/ask-core.lua}" ] [ "/ask-core.lua" ]
+              config.services.haproxy.config
+          );
+        }
+      )
+      {
+        only = evaluate {
+          services.authstack.nodes.auth1 = { };
+          services.authstack.gateway.tls.source = "internal-ca";
+        };
+        auth1 = evaluate (fleet "auth1");
+        auth2 = evaluate (fleet "auth2");
+        watch = evaluate (fleet "watch");
+        database = evaluate (fleet "database");
+        # The second of two gateways that have one address.
+        gate2 = evaluate {
+          imports = [ (fleet "gate2") ];
+          networking.interfaces.eth1.ipv4.addresses = [
+            {
+              address = "10.0.0.12";
+              prefixLength = 24;
+            }
+          ];
+          security.acme.acceptTerms = true;
+          security.acme.defaults.email = "operator@example.org";
+          services.authstack = {
+            nodes.gate2.address = "10.0.0.12";
+            nodes.gate2.roles = [ "gateway" ];
+            gateway.tls.source = lib.mkForce "acme";
+            gateway.tls.file = lib.mkForce null;
+            gateway.virtualAddresses = [
+              {
+                address = "192.0.2.10/24";
+                interface = "eth0";
+              }
+              {
+                address = "2001:db8::10/64";
+                interface = "eth0";
+              }
+            ];
+          };
+        };
       };
-    };
-  };
   made = pkgs.linkFarm "authstack-rendered" (
     lib.mapAttrsToList (name: text: {
       inherit name;

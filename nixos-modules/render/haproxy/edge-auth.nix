@@ -43,7 +43,10 @@ let
   # Nothing that HAProxy would take for more than a word.
   plain =
     text:
-    if builtins.match "[A-Za-z0-9./:_-]+" text == null then throw "tokens.issuer and tokens.audience: \"${text}\" has other characters than a URL" else text;
+    if builtins.match "[A-Za-z0-9./:_-]+" text == null then
+      throw "tokens.issuer and tokens.audience: \"${text}\" has other characters than a URL"
+    else
+      text;
 
   # Of the core's own making: `docs/reference/tokens.md`.
   text = ''"[^"\\[:cntrl:]]+"'';

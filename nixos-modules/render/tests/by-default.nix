@@ -30,7 +30,9 @@ let
   };
 in
 {
-  "alertmanager.json" = pretty (import ../alertmanager.nix { inherit (defaults.monitoring) receivers; });
+  "alertmanager.json" = pretty (
+    import ../alertmanager.nix { inherit (defaults.monitoring) receivers; }
+  );
   "auth-core.json" = pretty (
     import ../auth-core.nix {
       node = "auth1";

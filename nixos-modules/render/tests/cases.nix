@@ -172,9 +172,16 @@ in
 
   "prometheus.json" = pretty fleet.config;
   "prometheus-rules.json" = pretty fleet.rules;
-  "prometheus-nothing-to-scrape.json" = pretty (prometheus { targets = { }; inherit (defaults.monitoring) scrapeInterval; }).config;
+  "prometheus-nothing-to-scrape.json" =
+    pretty
+      (prometheus {
+        targets = { };
+        inherit (defaults.monitoring) scrapeInterval;
+      }).config;
 
-  "alertmanager.json" = pretty (import ../alertmanager.nix { inherit (defaults.monitoring) receivers; });
+  "alertmanager.json" = pretty (
+    import ../alertmanager.nix { inherit (defaults.monitoring) receivers; }
+  );
   "alertmanager-webhook.json" = pretty (
     import ../alertmanager.nix {
       receivers = [

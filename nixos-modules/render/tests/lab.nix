@@ -43,7 +43,9 @@ in
 {
   "alertmanager.json" = pretty (fromJSON (part "alertmanager").files."alertmanager.json");
   "auth-core.json" = pretty (fromTOML (part "auth1").files."auth-core.toml");
-  "datasources.json" = pretty (fromJSON (part "grafana").files."provisioning/datasources/authstack.yaml");
+  "datasources.json" = pretty (
+    fromJSON (part "grafana").files."provisioning/datasources/authstack.yaml"
+  );
   # Where files are is no matter.
   "haproxy.cfg" =
     builtins.replaceStrings

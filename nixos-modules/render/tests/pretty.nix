@@ -1,6 +1,13 @@
 # JSON in many lines, so that a difference shows where it is.
 let
-  inherit (builtins) attrNames concatStringsSep isAttrs isList map toJSON;
+  inherit (builtins)
+    attrNames
+    concatStringsSep
+    isAttrs
+    isList
+    map
+    toJSON
+    ;
   print =
     indent: value:
     let
