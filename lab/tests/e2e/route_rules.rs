@@ -44,7 +44,7 @@ fn told(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-fn preflight<'a>(origin: &'a str) -> [(&'a str, &'a str); 2] {
+fn preflight(origin: &str) -> [(&str, &str); 2] {
     [("origin", origin), ("access-control-request-method", "PUT")]
 }
 
