@@ -548,7 +548,9 @@ let
     part: requested part.name && part.optional or false && missing part != [ ]
   ) all;
   running = builtins.filter (part: wanted part.name) all;
-  missingPrograms = builtins.concatMap missing running;
+  missingPrograms = builtins.foldl' (
+    found: program: if builtins.elem program found then found else found ++ [ program ]
+  ) [ ] (builtins.concatMap missing running);
 in
 {
   inherit defaults;

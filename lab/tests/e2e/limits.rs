@@ -190,7 +190,7 @@ async fn no_way_of_writing_a_mutation_hides_it_from_the_count_of_hashes() {
     let chunked = format!(
         "POST /graphql HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n\
          X-Padding: {}\r\nTransfer-Encoding: chunked\r\n\r\n{spaces}{spaces}{:x}\r\n{end}\r\n0\r\n\r\n",
-        "x".repeat(13_000),
+        "x".repeat(12_000),
         end.len(),
         host = stack.gateway_address(),
     );

@@ -29,6 +29,10 @@ impl Machine {
                 symlink(file, path.path().join(name)).unwrap();
             }
         }
+        // Every machine has these.
+        for name in ["sh", "cat", "grep"] {
+            symlink(Path::new("/bin").join(name), path.path().join(name)).unwrap();
+        }
         let state = TempDir::with_prefix("authstack-test-").unwrap();
         Self { path, state }
     }
