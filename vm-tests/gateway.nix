@@ -32,6 +32,17 @@
         "/members" = {
           inherit servers;
           requireToken = true;
+          # The one client of this test asks for as long as its keys take to rotate.
+          limits.windows = [
+            {
+              count = 1000;
+              seconds = 60;
+            }
+          ];
+        };
+        "/shut" = {
+          inherit servers;
+          deny = [ "0.0.0.0/0" ];
         };
         "/staff" = {
           inherit servers;
@@ -76,6 +87,12 @@
         t.assertEqual({answer["version"] for answer in seen}, {"v1", "v2"})
         t.assertEqual({answer["target"] for answer in seen}, {"/x?a=b"})
         t.assertEqual(get("/sampleX")[0], 404)
+
+    with subtest("a route's rules hold"):
+        t.assertEqual(get("/shut")[0], 403)
+        told = client.succeed(f"curl --silent --head --cacert /tmp/ca.pem https://{DOMAIN}/sample/x").lower()
+        t.assertIn('ratelimit-policy: "60s";q=100;w=60, "3600s";q=1000;w=3600', told)
+        t.assertIn("x-content-type-options: nosniff", told)
 
     token = sign_up(client, "ada@example.org")["data"]["signUp"]["accessToken"]
 
