@@ -35,18 +35,22 @@ HAProxy answers in the same shape where a request does not reach a node, or its 
 |---|---|---|---|
 | `BAD_REQUEST` | 400 | Not a valid HTTP request. | Correct the program that sent it. |
 | `BAD_REQUEST` | 400 | A path that can be read in several ways, where there are routes. | Write it without needless encoding, empty segments, `.`, `..` and `;`. |
-| `BAD_REQUEST` | 431 | More than 64 headers. | Send fewer. |
+| `BAD_REQUEST` | 414 | A URL of more than 8 KiB. | Send a long query by POST. |
+| `BAD_REQUEST` | 431 | More than 64 headers, or more than 12 KiB of them. | Send fewer. |
 | `UNAUTHENTICATED` | 401 | A route needs an access token, and there is none, several, or one that does not verify. | Log in. |
 | `TOKEN_EXPIRED` | 401 | The access token was good and is past its time. | `refresh`, then repeat with the new token. |
 | `FORBIDDEN` | 403 | The route is for other roles. | Nothing, as this account. |
+| `ORIGIN_NOT_ALLOWED` | 403 | A preflight of a page whose origin the route, or the API, does not name (`cors`). | Nothing, from that page. |
+| `ADDRESS_NOT_ALLOWED` | 403 | The route is not for the client's address (`allow`, `deny`). | Nothing, from there. |
 | `NOT_FOUND` | 404 | A path that is not public. | The API is at `/graphql`. |
 | `REQUEST_TIMEOUT` | 408 | The request did not arrive in time. | Repeat on a faster connection. |
 | `LENGTH_REQUIRED` | 411 | The body of a request to a route does not say how long it is. | Send `Content-Length`. |
 | `PAYLOAD_TOO_LARGE` | 413 | The body is longer than the route allows. | Send less. |
 | `MISDIRECTED_REQUEST` | 421 | `Host` (HTTP/2: `:authority`) is none of the gateway's names. | Use the name that the certificate is for. |
-| `RATE_LIMITED` | 429 | Too many requests, hashes or failed log-ins of this address (`services.authstack.gateway.limits`), or too many requests at the same time. | Repeat after `Retry-After` seconds; sooner ones count too. |
+| `RATE_LIMITED` | 429 | Too many requests, hashes or failed log-ins of this address (`services.authstack.gateway.limits`), or to this route (its `limits`), or too many requests at the same time. | Repeat after `Retry-After` seconds; sooner ones count too. |
 | `INTERNAL` | 500 | The gateway failed on this request. | Report it, with its trace id. |
 | `UNAVAILABLE` | 502, 504 | A node closed the connection or did not answer in time. Whether the request was carried out is not known. | Repeat a query, or a mutation with the `Idempotency-Key` that it had. |
+| `MAINTENANCE` | 503 | The route is being maintained. | Repeat after `Retry-After` seconds. |
 | `UNAVAILABLE` | 503 | No node, or no server of the route, can answer, or nobody can check the access token; nothing was carried out. | Repeat after `Retry-After` seconds. |
 
 This page is made from `auth-core/src/error_code.rs` by `UPDATE_DOCS=1 cargo test -p auth-core errors_doc`.
