@@ -14,6 +14,7 @@
 let
   lab = callPackage ../nix/workspace-crate.nix { } {
     crate = "lab";
+    morePrograms = [ "src/bin/sample-service.rs" ];
     members = [ "loadtests" ];
     # The others start the whole stack.
     tests = [

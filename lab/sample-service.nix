@@ -3,10 +3,12 @@
 callPackage ../nix/workspace-crate.nix { } {
   crate = "lab";
   program = "sample-service";
+  morePrograms = [ "src/bin/sample-service.rs" ];
   members = [ "loadtests" ];
+  # As in package.nix, so that both have the same dependencies.
   tests = [
-    "--bin"
-    "sample-service"
+    "--lib"
+    "--bins"
   ];
   meta.description = "A service that says what reached it, and misbehaves when it is told to";
 }

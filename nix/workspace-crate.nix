@@ -9,6 +9,8 @@
   crate,
   # Its program, unless it has the crate's name.
   program ? crate,
+  # Files of further programs that its manifest names.
+  morePrograms ? [ ],
   # Members of the workspace that it needs, besides itself.
   members ? [ ],
   # Files outside its folder that its tests read.
@@ -50,7 +52,10 @@ let
         touch $member/src/lib.rs
       fi
     done
-  '';
+  ''
+  + lib.concatMapStrings (path: ''
+    [ -e ${crate}/${path} ] || install -D ${crate}/src/main.rs ${crate}/${path}
+  '') morePrograms;
 
   check = arguments: ''
     runHook preCheck
