@@ -53,8 +53,9 @@ in
         );
         Restart = "always";
         RestartSec = 1;
-        DynamicUser = true;
-        # HAProxy reads them, and they outlive a restart.
+        # HAProxy reads them, and they outlive a restart: of a dynamic user's directory that is kept only root can read anything.
+        User = config.services.haproxy.user;
+        Group = config.services.haproxy.group;
         RuntimeDirectory = "authstack-edge-keys";
         RuntimeDirectoryMode = "0755";
         RuntimeDirectoryPreserve = true;
