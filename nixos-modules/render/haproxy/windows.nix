@@ -1,8 +1,9 @@
-# How often one client may call a route: so many requests in each of one or two windows of time, by address, by account or by API key.
+# How often one client may call a route: so many requests in each of one or two windows of time, by address or by account.
 #
 # Told to clients as draft-ietf-httpapi-ratelimit-headers has it. A refused request does not count, so a client that polls too often gets
 # what the limit allows, and not nothing. Who comes at once with others is counted before it is judged: exactly the limit passes.
-# The gateways that count together, as peers.nix has them.
+#
+# First argument: the gateways that count together, as peers.nix has them.
 counting: route:
 let
   inherit (builtins)
@@ -20,7 +21,6 @@ let
       {
         address = "src,ipmask(32,64)";
         subject = "var(txn.subject)";
-        apiKey = "var(txn.api_key)";
       }
       .${by};
     definition = "type ${if by == "address" then "ipv6" else "string len 64"} size 100k expire ${
@@ -37,7 +37,6 @@ let
   many = {
     address = "from your address";
     subject = "of this account";
-    apiKey = "with this key";
   };
 
   numbered = genList (number: elemAt windows number // { inherit number; }) (length windows);
