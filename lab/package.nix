@@ -27,6 +27,7 @@ let
     root = ../.;
     fileset = lib.fileset.unions [
       ./topology.nix
+      ./topology
       ../nixos-modules/render
     ];
   };

@@ -1,0 +1,182 @@
+# What watches the others: Prometheus, Alertmanager, node-exporter, Zipkin and Grafana.
+stack:
+let
+  inherit (stack)
+    address
+    defaults
+    gateways
+    http
+    optionals
+    own
+    port
+    programs
+    render
+    runningNodes
+    wanted
+    ;
+
+  target =
+    name: port:
+    optionals (wanted name) [
+      {
+        inherit name;
+        address = "${address.${name}}:${port}";
+      }
+    ];
+  prometheusConfig = import (render + "/prometheus.nix") {
+    # No patience in the lab.
+    scrapeInterval = "1s";
+    ruleFiles = [ "${own "prometheus"}/rules.json" ];
+    targets = {
+      auth-core = runningNodes;
+      gateway = builtins.concatMap (name: target name port.gatewayMetrics) gateways;
+      prometheus = target "prometheus" "9090";
+      alertmanager = target "alertmanager" "9093";
+      node-exporter = target "node-exporter" "9100";
+      zipkin = target "zipkin" port.zipkin;
+    };
+  };
+
+  prometheus = {
+    name = "prometheus";
+    kind = "prometheus";
+    url = "http://${address.prometheus}:9090";
+    listens = [ "${address.prometheus}:9090" ];
+    files = {
+      "prometheus.json" = builtins.toJSON prometheusConfig.config;
+      "rules.json" = builtins.toJSON prometheusConfig.rules;
+    };
+    optional = true;
+    needs = [ "prometheus" ];
+    command = [
+      programs.prometheus
+      "--config.file=${own "prometheus"}/prometheus.json"
+      "--storage.tsdb.path=${own "prometheus"}/data"
+      "--web.listen-address=${address.prometheus}:9090"
+    ];
+    ready = http "http://${address.prometheus}:9090/-/ready";
+  };
+
+  alertmanager = {
+    name = "alertmanager";
+    kind = "alertmanager";
+    url = "http://${address.alertmanager}:9093";
+    listens = [ "${address.alertmanager}:9093" ];
+    files."alertmanager.json" = builtins.toJSON (
+      import (render + "/alertmanager.nix") {
+        inherit (defaults.monitoring) receivers;
+        groupWait = "1s";
+      }
+    );
+    optional = true;
+    needs = [ "prometheus-alertmanager" ];
+    command = [
+      programs.prometheus-alertmanager
+      "--config.file=${own "alertmanager"}/alertmanager.json"
+      "--storage.path=${own "alertmanager"}/data"
+      "--web.listen-address=${address.alertmanager}:9093"
+      "--cluster.listen-address="
+    ];
+    ready = http "http://${address.alertmanager}:9093/-/ready";
+  };
+
+  node-exporter = {
+    name = "node-exporter";
+    kind = "node-exporter";
+    url = "http://${address.node-exporter}:9100";
+    listens = [ "${address.node-exporter}:9100" ];
+    files = { };
+    optional = true;
+    needs = [ "prometheus-node-exporter" ];
+    command = [
+      programs.prometheus-node-exporter
+      "--web.listen-address=${address.node-exporter}:9100"
+    ];
+    ready = http "http://${address.node-exporter}:9100/";
+  };
+
+  zipkinServer = import (render + "/zipkin.nix") {
+    ip = address.zipkin;
+    port = defaults.ports.zipkin;
+    inherit (defaults.monitoring) maxSpans;
+  };
+  zipkin = {
+    name = "zipkin";
+    kind = "zipkin";
+    url = "http://${address.zipkin}:${port.zipkin}/zipkin";
+    listens = [ "${address.zipkin}:${port.zipkin}" ];
+    files = { };
+    optional = true;
+    needs = [
+      "java"
+      "zipkin.jar"
+    ];
+    # A quick start and little memory count for more here than peak speed.
+    command = [
+      programs.java
+    ]
+    ++ zipkinServer.java
+    ++ [
+      "-Xmx256m"
+      "-XX:TieredStopAtLevel=1"
+      "-XX:+UseSerialGC"
+      "-jar"
+      programs."zipkin.jar"
+    ]
+    ++ zipkinServer.arguments;
+    ready = http "http://${address.zipkin}:${port.zipkin}/health";
+  };
+
+  grafanaFiles = import (render + "/grafana.nix") {
+    prometheusUrl = prometheus.url;
+    folder = "${own "grafana"}/dashboards";
+  };
+  grafana = {
+    name = "grafana";
+    kind = "grafana";
+    url = "http://${address.grafana}:3000";
+    listens = [ "${address.grafana}:3000" ];
+    files = {
+      "provisioning/datasources/authstack.yaml" = builtins.toJSON grafanaFiles.datasources;
+      "provisioning/dashboards/authstack.yaml" = builtins.toJSON grafanaFiles.providers;
+    }
+    // builtins.listToAttrs (
+      map (name: {
+        name = "dashboards/${name}";
+        value = builtins.toJSON grafanaFiles.dashboards.${name};
+      }) (builtins.attrNames grafanaFiles.dashboards)
+    );
+    needs = [ "grafana" ];
+    # Its own files are in PREFIX/share/grafana when its program is in PREFIX/bin or PREFIX/sbin.
+    command = [
+      programs.grafana
+      "server"
+      "--homepath=${dirOf (dirOf programs.grafana)}/share/grafana"
+      "cfg:server.http_addr=${address.grafana}"
+      "cfg:server.http_port=3000"
+      "cfg:paths.data=${own "grafana"}/data"
+      "cfg:paths.logs=${own "grafana"}/data"
+      "cfg:paths.provisioning=${own "grafana"}/provisioning"
+      "cfg:auth.anonymous.enabled=true"
+    ]
+    ++ builtins.concatLists (
+      builtins.attrValues (
+        builtins.mapAttrs (
+          section: settings:
+          builtins.attrValues (
+            builtins.mapAttrs (key: value: "cfg:${section}.${key}=${builtins.toJSON value}") settings
+          )
+        ) grafanaFiles.settings
+      )
+    );
+    ready = http "http://${address.grafana}:3000/api/health";
+  };
+in
+[
+  prometheus
+  alertmanager
+  node-exporter
+  zipkin
+]
+# Debian has no package of it: it is there where somebody installed it.
+++ optionals (programs ? grafana) [ grafana ]
