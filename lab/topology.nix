@@ -12,6 +12,7 @@
 #   zipkinJar  path of Zipkin's server; null where there is none
 #   tlsProfile the gateway's profile of TLS; null for the default
 #   gateway    settings of the gateway in the place of the lab's own, as nixos-modules/render/haproxy.nix takes them; null for none
+#   internalTls whether gateways and Prometheus reach the nodes by TLS
 #   scrypt     scrypt's cost for new passwords, { log_n, r, p }; null for auth-core's own default
 #   parts      the names of the parts to run; null for all
 { settings }:
@@ -72,6 +73,8 @@ let
   };
   gateways = [ "gateway" ] ++ optionals onPostgres [ "gateway2" ];
   runningGateways = builtins.filter wanted gateways;
+  nodeScheme = if lab.internalTls then "https" else "http";
+  coreCa = if lab.internalTls then "${directory}/keys/ca.pem" else null;
   # Of tokens.
   issuer = "https://${address.gateway}:8443";
 
@@ -79,12 +82,14 @@ let
   stack = {
     inherit
       address
+      coreCa
       defaults
       directory
       gateways
       http
       issuer
       lab
+      nodeScheme
       nodes
       onPostgres
       optionals

@@ -22,6 +22,7 @@ let
     node = stack.host;
     listen = fleet.endpoint fleet.self.address stack.ports.core;
     inherit ((import ./render/defaults.nix).core) maxConnections;
+    tls = if withTls then loadedCertificate else null;
     issuer = "https://${stack.domain}";
     inherit keyDirectory;
     generateFirstKey = cfg.keys.directory == null;
@@ -43,6 +44,26 @@ let
   # core alone can read them: systemd hands out credentials at start only, and keys must rotate without a restart.
   keyDirectory =
     if cfg.keys.directory == null then "/var/lib/auth-core/keys" else "/run/auth-core/keys";
+  # The same holds for the certificate.
+  withTls = stack.internalTls.ca != null;
+  loadedCertificate = {
+    certificate_file = "/run/auth-core/certificate.pem";
+    key_file = "/run/auth-core/certificate-key.pem";
+  };
+  copyCertificate = pkgs.writeShellScript "copy-certificate" ''
+    set -euo pipefail
+    export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
+    copy() {
+      install --mode=0400 "$1" "$2.new"
+      chown --reference=/run/auth-core "$2.new"
+      mv "$2.new" "$2"
+    }
+    copy ${toString stack.internalTls.certificate} ${loadedCertificate.certificate_file}
+    copy ${toString stack.internalTls.key} ${loadedCertificate.key_file}
+  '';
+  copies =
+    lib.optional (cfg.keys.directory != null) "+${copyKeys}"
+    ++ lib.optional withTls "+${copyCertificate}";
   copyKeys = pkgs.writeShellScript "copy-keys" ''
     set -euo pipefail
     export PATH=${lib.makeBinPath [ pkgs.coreutils ]}
@@ -65,8 +86,11 @@ let
       pkgs.runCommand "auth-core.toml" { } ''
         ${lib.getExe cfg.package} keys generate --set tokens.key_directory=keys
         echo password > password
+        ${lib.optionalString withTls ''
+          ${lib.getExe pkgs.openssl} req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=check -keyout key.pem -out certificate.pem 2>/dev/null
+        ''}
         if ! ${lib.getExe cfg.package} check-config --config ${configFile} \
-          --set tokens.key_directory=keys ${
+          --set tokens.key_directory=keys ${lib.optionalString withTls "--set tls.certificate_file=certificate.pem --set tls.key_file=key.pem"} ${
             if onSqlite then "--set database.url=sqlite:auth.db" else "--set database.password_file=password"
           }
         then
@@ -184,6 +208,13 @@ in
       (fleet.notInStore "services.authstack.auth-core.keys.directory" cfg.keys.directory
         "Or leave the option out: a key is then made on first start."
       )
+      (fleet.notInStore "services.authstack.internalTls.key" stack.internalTls.key "")
+      {
+        assertion =
+          withTls == (stack.internalTls.certificate != null)
+          && withTls == (stack.internalTls.key != null);
+        message = "services.authstack.internalTls: a core needs all three of ca, certificate and key, or none.";
+      }
       (fleet.notInStore "services.authstack.auth-core.database.passwordFile" cfg.database.passwordFile
         "Or use database.createLocally, which needs no password."
       )
@@ -225,6 +256,7 @@ in
       (lib.mapAttrsRecursive (_: lib.mkDefault) rendered)
       {
         inherit (rendered) database;
+        ${if withTls then "tls" else null} = rendered.tls;
         tokens = { inherit (rendered.tokens) key_directory generate_first_key; };
       }
     ];
@@ -238,10 +270,10 @@ in
         import ./hardening.nix
         // {
           Type = "notify";
-          ExecStartPre = lib.optional (cfg.keys.directory != null) "+${copyKeys}";
+          ExecStartPre = copies;
           ExecStart = "${lib.getExe cfg.package} serve --config ${checkedConfig}";
-          # Reads the keys again.
-          ExecReload = lib.optional (cfg.keys.directory != null) "+${copyKeys}" ++ [
+          # Reads the keys and the certificate again.
+          ExecReload = copies ++ [
             "${pkgs.runtimeShell} -c 'kill -HUP $MAINPID'"
           ];
           Restart = "always";

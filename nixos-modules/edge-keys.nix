@@ -1,8 +1,11 @@
-# The gateway's copy of the keys that verify tokens: their public halves, as the cores publish them. HAProxy takes them up by a reload.
+# The gateway's copy of what the cores publish: of the public halves of keys that verify tokens, which HAProxy takes up by a reload, and of
+# the digests of API keys, which it is told while it runs.
 {
   config,
   lib,
   pkgs,
+  # Whether a route takes API keys.
+  takesApiKeys,
 }:
 let
   stack = config.services.authstack;
@@ -11,11 +14,13 @@ let
   inherit (import ./render/defaults.nix) edge;
   # The gateway may be imported alone.
   auth-core = stack.auth-core.package or (pkgs.callPackage ../auth-core/package.nix { });
+  coreScheme = if stack.internalTls.ca == null then "http" else "https";
   directory = "/run/authstack-edge-keys";
   keyFiles = map (slot: "${toString slot}.pem") (lib.range 1 edge.keySlots);
 in
-{
+rec {
   inherit directory;
+  runtimeSocket = "/run/haproxy/api-keys.sock";
 
   # HAProxy needs files to start. So any key is there to begin with, and none in use.
   prepare = pkgs.writeShellScript "prepare-edge-keys" ''
@@ -25,7 +30,9 @@ in
     for file in ${toString keyFiles}; do
       [ -e "$1/$file" ] || install --mode=0644 ${./render/haproxy/no-key.pem} "$1/$file"
     done
-    [ -e "$1/kids.map" ] || install --mode=0644 /dev/null "$1/kids.map"
+    for file in kids.map api-keys.map; do
+      [ -e "$1/$file" ] || install --mode=0644 /dev/null "$1/$file"
+    done
   '';
 
   units = {
@@ -47,9 +54,15 @@ in
             "--every"
             edge.lookSeconds
           ]
-          ++ map (address: "http://${fleet.endpoint address stack.ports.core}/.well-known/jwks.json") (
-            fleet.addresses cores
-          )
+          ++ lib.optionals takesApiKeys [
+            "--api-keys"
+            runtimeSocket
+          ]
+          ++ lib.optionals (stack.internalTls.ca != null) [
+            "--ca"
+            stack.internalTls.ca
+          ]
+          ++ map (address: "${coreScheme}://${fleet.endpoint address stack.ports.core}") (fleet.addresses cores)
         );
         Restart = "always";
         RestartSec = 1;

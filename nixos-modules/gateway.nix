@@ -83,6 +83,9 @@ let
       limits
       ;
     tlsProfile = cfg.tls.profile;
+    inherit (cfg.tls) requireClientCertificate;
+    clientCa = if cfg.tls.clientCa == null then null else toString cfg.tls.clientCa;
+    coreCa = stack.internalTls.ca;
     nodes = lib.mapAttrsToList (name: node: {
       inherit name;
       inherit (node) weight;
@@ -99,6 +102,7 @@ let
       keyDirectory = edgeKeys.directory;
       askCore = "${./render/haproxy/ask-core.lua}";
       askSocket = "/run/haproxy/ask-core.sock";
+      inherit (edgeKeys) runtimeSocket;
     };
   };
 
@@ -107,9 +111,19 @@ let
     (import ./render/haproxy/routes.nix {
       inherit (cfg) routes;
       inherit addresses;
+      inherit (cfg.tls) clientCa;
     }).problems;
-  needsToken = lib.any (route: route.requireToken != false) (lib.attrValues cfg.routes);
-  edgeKeys = import ./edge-keys.nix { inherit config lib pkgs; };
+  takesApiKeys = lib.any (route: route.apiKeys) (lib.attrValues cfg.routes);
+  needsKeys =
+    takesApiKeys || lib.any (route: route.requireToken != false) (lib.attrValues cfg.routes);
+  edgeKeys = import ./edge-keys.nix {
+    inherit
+      config
+      lib
+      pkgs
+      takesApiKeys
+      ;
+  };
 
   # The very file that HAProxy will read, with a certificate of the moment in the place of the server's.
   checkedConfig =
@@ -124,7 +138,7 @@ let
         openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=check -keyout key.pem -out gateway.pem 2>/dev/null
         cat key.pem >> gateway.pem
         ${edgeKeys.prepare} keys
-        sed "s|${loadedCertificate}|$PWD/gateway.pem|; s|${edgeKeys.directory}/|$PWD/keys/|" ${
+        sed "s|${loadedCertificate}|$PWD/gateway.pem|; s|${edgeKeys.directory}/|$PWD/keys/|; s|ca-file [^ ]*|ca-file $PWD/gateway.pem|" ${
           config.environment.etc."haproxy.cfg".source
         } > haproxy.cfg
         haproxy -c -f haproxy.cfg
@@ -212,6 +226,21 @@ in
       };
     };
 
+    tls.clientCa = mkOption {
+      type = types.nullOr types.path;
+      default = defaults.clientCa;
+      example = "/etc/authstack/clients-ca.pem";
+      description = ''
+        PEM file with the certificate authorities of your clients (mutual TLS). Clients may then show a certificate of theirs, and
+        services are told its common name as `X-Auth-Certificate`. HAProxy's user reads the file at each reload.
+      '';
+    };
+    tls.requireClientCertificate = mkOption {
+      type = types.bool;
+      default = defaults.requireClientCertificate;
+      description = "Whether each client has to show a certificate, or only those of routes that ask for it.";
+    };
+
     answerSeconds = mkOption {
       type = types.ints.between 1 300;
       default = defaults.answerSeconds;
@@ -263,7 +292,7 @@ in
 
   config = lib.mkIf cfg.enable (
     lib.mkMerge [
-      (lib.mkIf needsToken edgeKeys.units)
+      (lib.mkIf needsKeys edgeKeys.units)
       {
         assertions = [
           (fleet.notInStore "services.authstack.gateway.tls.file" cfg.tls.file
@@ -279,6 +308,10 @@ in
                   "set. Set tls.source to \"file\""
               }, or choose another tls.source.
             '';
+          }
+          {
+            assertion = cfg.tls.requireClientCertificate -> cfg.tls.clientCa != null;
+            message = "services.authstack.gateway.tls.requireClientCertificate: whose certificates? Set services.authstack.gateway.tls.clientCa.";
           }
           {
             assertion = cores != { };
@@ -307,7 +340,7 @@ in
           restartTriggers = [ checkedConfig ];
           serviceConfig = {
             ExecStartPre = lib.mkBefore (
-              [ "+${loadCertificate}" ] ++ lib.optional needsToken "+${edgeKeys.prepare} ${edgeKeys.directory}"
+              [ "+${loadCertificate}" ] ++ lib.optional needsKeys "+${edgeKeys.prepare} ${edgeKeys.directory}"
             );
             ExecReload = lib.mkForce [ "+${reload}" ];
           };

@@ -16,6 +16,7 @@ let
 
   prometheus = import ./render/prometheus.nix {
     inherit (cfg) scrapeInterval;
+    coreCa = stack.internalTls.ca;
     targets = {
       auth-core = fleet.targets stack.ports.core (fleet.withRole "core");
       gateway = fleet.targets stack.ports.gatewayMetrics (fleet.withRole "gateway");

@@ -46,7 +46,7 @@ in
               example = "10.0.0.1";
               description = ''
                 IP address at which the other hosts of the fleet reach this one, on a network that is theirs alone: what
-                they say to each other is not encrypted.
+                they say to each other is not encrypted, but for what {option}`services.authstack.internalTls` is for.
               '';
             };
             roles = mkOption {
@@ -77,6 +77,29 @@ in
         }
       );
     };
+
+    internalTls =
+      lib.mapAttrs
+        (
+          name: description:
+          mkOption {
+            type = types.nullOr (types.strMatching "/.*");
+            default = null;
+            example = "/run/secrets/authstack-${name}.pem";
+            inherit description;
+          }
+        )
+        {
+          ca = ''
+            PEM file with the certificate authority of the cores' certificates. With it, gateways and monitors speak to cores by TLS
+            alone. Every host of the fleet needs the same; HAProxy and Prometheus read it.
+          '';
+          certificate = ''
+            PEM file with the certificate of this host, on cores: for the host's name in {option}`services.authstack.nodes` (DNS)
+            and for its address (IP). Root reads it and its key, at start and at each `systemctl reload auth-core`.
+          '';
+          key = "PEM file with the private key of that certificate.";
+        };
 
     openFirewall = lib.mkEnableOption "" // {
       description = ''

@@ -112,12 +112,17 @@ rec {
         a second.
       '';
     };
+    apiKeys = flag "apiKeys" ''
+      Whether machines pass by an API key (`auth-core api-key add NAME --scope ROUTE`), sent as `X-API-Key`: in the place of a token,
+      or as the only way if {option}`requireToken` is `false`. {option}`roles` are for tokens alone.
+    '';
     roles = mkOption {
       type = types.listOf types.str;
       default = defaults.roles;
       example = [ "admin" ];
       description = "The roles of those who may pass; none for all who have a token.";
     };
+    requireClientCertificate = flag "requireClientCertificate" "Whether only clients with a certificate of {option}`services.authstack.gateway.tls.clientCa` pass.";
     allow = mkOption {
       type = types.listOf address;
       default = defaults.allow;
@@ -148,7 +153,7 @@ rec {
           "subject"
         ];
         default = defaults.limits.by;
-        description = "Who is one client: an address (IPv6: a /64 network), or the account that a token is for.";
+        description = "Who is one client: an address (IPv6: a /64 network), or the account of the token or the API key that a request comes with.";
       };
     };
     bodyBytes = mkOption {

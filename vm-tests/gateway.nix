@@ -6,8 +6,9 @@
   ];
 
   settings.single =
-    { pkgs, ... }:
+    { config, pkgs, ... }:
     let
+      inherit (config.services.authstack.nodes.single) address;
       sample = version: port: {
         wantedBy = [ "multi-user.target" ];
         serviceConfig.ExecStart = "${
@@ -24,7 +25,45 @@
       environment.systemPackages = [ pkgs.netcat ];
       systemd.services.sample1 = sample "v1" 9001;
       systemd.services.sample2 = sample "v2" 9002;
+      # Between gateway and core, too: certificates of an authority that the test makes.
+      services.authstack.internalTls = {
+        ca = "/etc/internal/ca.pem";
+        certificate = "/etc/internal/single.pem";
+        key = "/etc/internal/single-key.pem";
+      };
+      systemd.services.make-certificates = {
+        requiredBy = [
+          "auth-core.service"
+          "haproxy.service"
+        ];
+        before = [
+          "auth-core.service"
+          "haproxy.service"
+        ];
+        path = [ pkgs.openssl ];
+        script = ''
+          mkdir -p /etc/internal
+          cd /etc/internal
+          new="-x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 30"
+          openssl req $new -subj "/CN=internal" -addext keyUsage=critical,keyCertSign -keyout ca-key.pem -out ca.pem
+          sign="-CA ca.pem -CAkey ca-key.pem -addext basicConstraints=critical,CA:FALSE"
+          openssl req $new $sign -subj /CN=single -addext subjectAltName=DNS:single,IP:${address} -keyout single-key.pem -out single.pem
+          openssl req $new $sign -subj /CN=partner -keyout partner-key.pem -out partner.pem
+          chmod a+r ca.pem
+        '';
+        serviceConfig.Type = "oneshot";
+        serviceConfig.RemainAfterExit = true;
+      };
+      services.authstack.gateway.tls.clientCa = "/etc/internal/ca.pem";
       services.authstack.gateway.routes = {
+        "/machines" = {
+          inherit servers;
+          apiKeys = true;
+        };
+        "/partners" = {
+          inherit servers;
+          requireClientCertificate = true;
+        };
         "/sample" = {
           inherit servers;
           stripPrefix = true;
@@ -91,6 +130,33 @@
         told = client.succeed(f"curl --silent --head --cacert /tmp/ca.pem https://{DOMAIN}/sample/x").lower()
         t.assertIn('ratelimit-policy: "60s";q=100;w=60, "3600s";q=1000;w=3600', told)
         t.assertIn("x-content-type-options: nosniff", told)
+
+    with subtest("an API key opens the route that it is for, until it is revoked"):
+        pid = single.succeed("systemctl show --property=MainPID haproxy")
+        key = single.succeed("auth-core api-key add billing --scope /machines --config /etc/auth-core.toml").strip()
+        t.assertEqual(get("/machines")[0], 401)
+        retry(lambda _: get("/machines", more=f"--header 'X-API-Key: {key}'")[0] == 200, 30)
+        t.assertEqual(get("/machines", more=f"--header 'X-API-Key: {key}'")[1]["subject"], "api-key/billing")
+        single.succeed("auth-core api-key revoke billing --config /etc/auth-core.toml")
+        retry(lambda _: get("/machines", more=f"--header 'X-API-Key: {key}'")[0] == 401, 30)
+        t.assertEqual(single.succeed("systemctl show --property=MainPID haproxy"), pid)
+
+    with subtest("a client certificate opens the route that asks for one"):
+        t.assertEqual(get("/partners")[0], 403)
+        for name in ("partner", "partner-key"):
+            pem = shlex.quote(single.succeed(f"cat /etc/internal/{name}.pem"))
+            client.succeed(f"printf %s {pem} > /tmp/{name}.pem")
+        status, seen = get("/partners", more="--cert /tmp/partner.pem --key /tmp/partner-key.pem")
+        t.assertEqual((status, seen["headers"]["x-auth-certificate"]), (200, ["partner"]))
+
+    with subtest("between gateway and core nothing is plain"):
+        address = single.succeed("sed -n 's/.*bind \\(.*\\):8404.*/\\1/p' /etc/haproxy.cfg").strip()
+        single.fail(f"curl --silent --fail http://{address}:8080/healthz")
+        single.succeed(f"curl --silent --fail --cacert /etc/internal/ca.pem https://{address}:8080/healthz")
+        single.wait_until_succeeds(
+            "curl --silent 'http://127.0.0.1:9090/api/v1/query?query=up' | jq --exit-status '[.data.result[] | select(.metric.job == \"auth-core\" and .value[1] == \"1\")] | length == 1'",
+            timeout=60,
+        )
 
     token = sign_up(client, "ada@example.org")["data"]["signUp"]["accessToken"]
 

@@ -11,6 +11,7 @@ use crate::passwords::hash_pool::HashPool;
 use crate::passwords::policy::PasswordPolicy;
 use crate::store::{Source, Store};
 use crate::telemetry::metrics::Metrics;
+use crate::tls::Tls;
 use crate::tokens::Keys;
 use crate::{graphql, systemd};
 
@@ -30,6 +31,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Set when the node is told to stop: it still serves, but wants no more work.
     pub draining: AtomicBool,
+    /// The certificate, where connections are not plain.
+    pub(crate) tls: Option<Tls>,
     /// Most connections at once.
     pub(crate) max_connections: usize,
     /// How long new requests are still served after the node was told to stop.
@@ -78,12 +81,13 @@ impl App {
             accounts,
             metrics,
             draining: AtomicBool::new(false),
+            tls: Tls::open(&config.tls)?,
             max_connections: config.max_connections,
             drain: Duration::from_secs(config.drain_seconds),
         })
     }
 
-    /// Reads the keys again. A directory that is broken changes nothing, and the log says why.
+    /// Reads the keys and the certificate again. What is broken changes nothing, and the log says why.
     pub fn reload(&self) {
         systemd::reloading();
         match self.accounts.keys.reload() {
@@ -92,6 +96,12 @@ impl App {
                 tracing::info!(kid, "read the keys again");
             }
             Err(error) => tracing::error!(%error, "the keys stay as they were"),
+        }
+        if let Some(tls) = &self.tls {
+            match tls.reload() {
+                Ok(()) => tracing::info!("read the certificate again"),
+                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+            }
         }
         systemd::reloaded();
     }

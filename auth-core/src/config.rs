@@ -35,6 +35,8 @@ pub struct Config {
     pub node: String,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// TLS on that address; without it HTTP is plain.
+    pub tls: Tls,
     /// Most connections that are open at once. Who comes when there are as many waits until one is closed.
     pub max_connections: usize,
     /// How long new requests are still served after SIGTERM, in seconds.
@@ -58,6 +60,7 @@ impl Default for Config {
         Self {
             node: "auth-core".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls: Tls::default(),
             max_connections: 1000,
             drain_seconds: 5,
             dev_mode: false,
@@ -68,6 +71,16 @@ impl Default for Config {
             tracing: Tracing::default(),
         }
     }
+}
+
+/// The certificate that the node shows to gateways and monitors. Both files, or neither; SIGHUP reads them again.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate and its chain.
+    pub certificate_file: Option<PathBuf>,
+    /// PEM file with the private key.
+    pub key_file: Option<PathBuf>,
 }
 
 /// Where accounts are stored.

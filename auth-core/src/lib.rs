@@ -6,6 +6,7 @@
 //! knows it.
 
 pub mod accounts;
+pub mod api_keys;
 pub mod app;
 pub mod caller;
 pub mod cli;
@@ -25,6 +26,7 @@ mod recent;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;
+pub mod tls;
 pub mod tokens;
 
 use std::pin::pin;
@@ -40,6 +42,7 @@ use crate::passwords::Hasher;
 use crate::passwords::policy::PasswordPolicy;
 use crate::store::{Source, Store};
 use crate::telemetry::zipkin;
+use crate::tls::Tls;
 use crate::tokens::KeyRing;
 
 /// How long the unit is kept from being started by a database that does not answer.
@@ -55,6 +58,7 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first problem found.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
     config.check_connections()?;
+    Tls::open(&config.tls)?;
     Hasher::from_config(&config.password)?;
     PasswordPolicy::new(config)?;
     Source::new(&config.database)?;

@@ -5,6 +5,7 @@ mod allocator;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use auth_core::cli::api_key::ApiKeyCommand;
 use auth_core::cli::keys::KeysCommand;
 use auth_core::cli::user::UserCommand;
 use auth_core::config::{Config, ConfigArgs};
@@ -41,6 +42,13 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Make, show and revoke keys by which machines call the routes of the gateway
+    ApiKey {
+        #[command(subcommand)]
+        command: ApiKeyCommand,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Print the GraphQL schema
     Schema,
 }
@@ -51,6 +59,7 @@ fn main() -> ExitCode {
         Command::CheckConfig(args) => check(&args),
         Command::Keys { command, config } => keys(&command, &config),
         Command::User { command, config } => user(&command, &config),
+        Command::ApiKey { command, config } => api_key(&command, &config),
         Command::Schema => {
             print!("{}", graphql::sdl());
             Ok(())
@@ -86,6 +95,13 @@ fn user(command: &UserCommand, args: &ConfigArgs) -> Result<(), Failure> {
     let config = Config::load(args)?;
     let runtime = tokio::runtime::Runtime::new()?;
     print!("{}", runtime.block_on(cli::user::run(command, &config))?);
+    Ok(())
+}
+
+fn api_key(command: &ApiKeyCommand, args: &ConfigArgs) -> Result<(), Failure> {
+    let config = Config::load(args)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    print!("{}", runtime.block_on(cli::api_key::run(command, &config))?);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
-//! The stack's secrets: a test CA and the gateways' certificate, the key that signs tokens, the database's password.
+//! The stack's secrets: a test CA, the certificates of gateways and nodes, the key that signs tokens, the database's password.
 //!
-//! Made on the first run and kept, except for the gateways' certificate, which is made on each start as it names their addresses.
+//! Made on the first run and kept, except for the certificates, which are made on each start as they name addresses.
 
 use std::{
     fs::{self, OpenOptions},
@@ -16,14 +16,14 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-/// How long the gateway's certificate is valid, as those of Let's Encrypt are.
+/// How long certificates are valid, as those of Let's Encrypt are.
 const CERTIFICATE_LIFETIME: time::Duration = time::Duration::days(89);
 
 /// Makes what is missing in `folder` and returns the path of the CA certificate, which clients must trust.
 ///
 /// # Errors
 /// When a file can't be written or an existing one can't be read.
-pub fn prepare(folder: &Path, gateway_addresses: &[String]) -> Result<PathBuf> {
+pub fn prepare(folder: &Path, gateways: &[String], nodes: &[String]) -> Result<PathBuf> {
     let ring = folder.join("ring");
     fs::DirBuilder::new()
         .recursive(true)
@@ -37,23 +37,33 @@ pub fn prepare(folder: &Path, gateway_addresses: &[String]) -> Result<PathBuf> {
     read_or_create(&ring.join("signing-key.pem"), new_key)?;
     read_or_create(&folder.join("postgres-password"), random_password)?;
 
+    let issuer = Issuer::new(ca_params(), ca_key);
+    let gateways = [gateways, &["localhost".to_owned()]].concat();
+    let (certificate, key) = self::certificate("authstack lab gateway", gateways, &issuer)?;
+    // HAProxy takes both from one file.
+    write(&folder.join("gateway.pem"), &(certificate + &key))?;
+    let (certificate, key) = self::certificate("authstack lab node", nodes.to_vec(), &issuer)?;
+    write(&folder.join("nodes.pem"), &certificate)?;
+    write(&folder.join("nodes-key.pem"), &key)?;
+    Ok(ca)
+}
+
+/// A new certificate for names and addresses, and its key, in PEM.
+fn certificate(
+    name: &str,
+    subjects: Vec<String>,
+    issuer: &Issuer<'_, KeyPair>,
+) -> Result<(String, String)> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let mut params =
-        CertificateParams::new([gateway_addresses, &["localhost".to_owned()]].concat())?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "authstack lab gateway");
+    let mut params = CertificateParams::new(subjects)?;
+    params.distinguished_name.push(DnType::CommonName, name);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     let now = OffsetDateTime::now_utc();
     params.not_before = now - time::Duration::DAY;
     params.not_after = now + CERTIFICATE_LIFETIME;
-    let certificate = params.signed_by(&key, &Issuer::new(ca_params(), ca_key))?;
-    write(
-        &folder.join("gateway.pem"),
-        &(certificate.pem() + &key.serialize_pem()),
-    )?;
-    Ok(ca)
+    let certificate = params.signed_by(&key, issuer)?;
+    Ok((certificate.pem(), key.serialize_pem()))
 }
 
 fn ca_params() -> CertificateParams {

@@ -28,6 +28,8 @@ pub struct Setup {
     pub network: Network,
     /// The gateway's profile of TLS; `None` for the default.
     pub tls_profile: Option<String>,
+    /// Whether gateways and Prometheus reach the nodes by TLS.
+    pub internal_tls: bool,
     /// Settings of the gateway in the place of the lab's own (`nixos-modules/render/haproxy.nix` has them); `None` for none.
     pub gateway: Option<Value>,
     /// The cost of new password hashes; `None` for auth-core's own default.
@@ -65,9 +67,18 @@ impl Setup {
         make_private(&directory)?;
         let programs = programs::find(&["setpriv", "nix-instantiate"])?;
         let keys = directory.join("keys");
+        let addresses = |numbers: &[u8]| -> Vec<String> {
+            let prefix = self.network.prefix();
+            numbers
+                .iter()
+                .map(|number| format!("{prefix}.{number}"))
+                .collect()
+        };
+        let nodes = ["auth1", "auth2", "auth3"].map(str::to_owned);
         let ca = keys::prepare(
             &keys,
-            &[1, 2].map(|gateway| format!("{}.{gateway}", self.network.prefix())),
+            &addresses(&[1, 2]),
+            &[&nodes[..], &addresses(&[11, 12, 13])].concat(),
         )?;
         let data = directory.join("data");
         fs::create_dir_all(&data)?;
@@ -85,6 +96,7 @@ impl Setup {
             programs: &programs,
             zipkin_jar: programs::zipkin_jar(),
             tls_profile: self.tls_profile.as_deref(),
+            internal_tls: self.internal_tls,
             gateway: self.gateway.as_ref(),
             scrypt: self.scrypt,
             parts: self.parts.as_deref(),

@@ -53,6 +53,8 @@ pub struct Settings<'a> {
     pub zipkin_jar: Option<PathBuf>,
     /// The gateway's profile of TLS; `None` for the default.
     pub tls_profile: Option<&'a str>,
+    /// Whether gateways and Prometheus reach the nodes by TLS.
+    pub internal_tls: bool,
     /// Settings of the gateway in the place of the lab's own; `None` for none.
     pub gateway: Option<&'a Value>,
     /// The cost of new password hashes.

@@ -56,6 +56,7 @@ async fn serve(
         directory: state.to_owned(),
         network: Network::for_user()?,
         tls_profile: None,
+        internal_tls: false,
         gateway: None,
         scrypt: None,
         parts: None,

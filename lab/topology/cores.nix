@@ -8,6 +8,7 @@ let
     http
     issuer
     lab
+    nodeScheme
     nodes
     onPostgres
     optionals
@@ -21,13 +22,21 @@ let
   authNode = node: {
     inherit (node) name;
     kind = "auth-core";
-    url = "http://${node.address}";
+    url = "${nodeScheme}://${node.address}";
     listens = [ node.address ];
     files."auth-core.toml" = toml (
       import (render + "/auth-core.nix") {
         node = node.name;
         listen = node.address;
         inherit (defaults.core) maxConnections;
+        tls =
+          if lab.internalTls then
+            {
+              certificate_file = "${directory}/keys/nodes.pem";
+              key_file = "${directory}/keys/nodes-key.pem";
+            }
+          else
+            null;
         inherit issuer;
         keyDirectory = "${directory}/keys/ring";
         generateFirstKey = false;
@@ -55,7 +64,7 @@ let
       "--config"
       "${own node.name}/auth-core.toml"
     ];
-    ready = http "http://${node.address}/readyz";
+    ready = http "${nodeScheme}://${node.address}/readyz";
   };
 
   # Written out by hand as builtins has no toTOML: `key = value`, with nested sets as inline tables, in which JSON's values are TOML's.

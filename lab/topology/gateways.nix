@@ -3,12 +3,14 @@ stack:
 let
   inherit (stack)
     address
+    coreCa
     defaults
     directory
     gateways
     http
     issuer
     lab
+    nodeScheme
     optionals
     own
     port
@@ -42,7 +44,15 @@ let
       "--every"
       "1"
     ]
-    ++ map (node: "http://${node.address}/.well-known/jwks.json") runningNodes
+    ++ [
+      "--api-keys"
+      "${own gateway}/keys.sock"
+    ]
+    ++ optionals (coreCa != null) [
+      "--ca"
+      coreCa
+    ]
+    ++ map (node: "${nodeScheme}://${node.address}") runningNodes
     ++ [
       "--"
       "sh"
@@ -65,6 +75,7 @@ let
   # Until there are some: any key will do, as none is in the map.
   noKeys = {
     "keys/kids.map" = "";
+    "keys/api-keys.map" = "";
   }
   // builtins.listToAttrs (
     builtins.genList (number: {
@@ -91,6 +102,7 @@ let
           listen = "${address.${name}}:8443";
           statsListen = "${address.${name}}:${port.gatewayMetrics}";
           certificate = "${directory}/keys/gateway.pem";
+          inherit coreCa;
           hosts = [
             address.${name}
             "localhost"
@@ -115,6 +127,7 @@ let
             keyDirectory = "${own name}/keys";
             askCore = toString (render + "/haproxy/ask-core.lua");
             askSocket = "${own name}/ask.sock";
+            runtimeSocket = "${own name}/keys.sock";
           };
         }
         // removeAttrs changed [ "routes" ]
@@ -134,7 +147,8 @@ let
       "-f"
       "${own name}/haproxy.cfg"
     ];
-    ready = http "${url}/healthz";
+    # Not at the clients' address: there it may ask for a certificate.
+    ready = http "http://${address.${name}}:${port.gatewayMetrics}/healthz";
   };
 in
 map edgeKeys gateways ++ map gateway gateways

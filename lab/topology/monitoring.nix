@@ -3,6 +3,7 @@ stack:
 let
   inherit (stack)
     address
+    coreCa
     defaults
     gateways
     http
@@ -26,6 +27,7 @@ let
   prometheusConfig = import (render + "/prometheus.nix") {
     # No patience in the lab.
     scrapeInterval = "1s";
+    inherit coreCa;
     ruleFiles = [ "${own "prometheus"}/rules.json" ];
     targets = {
       auth-core = runningNodes;

@@ -5,6 +5,8 @@
   # "ADDRESS:PORT" on which gateways reach it.
   listen,
   maxConnections,
+  # { certificate_file; key_file; } of TLS on it; null for plain HTTP.
+  tls,
   # Who signs the tokens: the URL by which clients know the gateway.
   issuer,
   # Directory of the keys that sign tokens, and whether the first one is made there.
@@ -25,4 +27,5 @@
     generate_first_key = generateFirstKey;
   };
 }
+// (if tls == null then { } else { inherit tls; })
 // (if zipkin == null then { } else { tracing.zipkin_url = "http://${zipkin}/api/v2/spans"; })

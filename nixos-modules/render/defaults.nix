@@ -39,6 +39,9 @@
     answerSeconds = 8;
     # Every browser since 2017 speaks it; "modern" leaves TLS 1.2 out.
     tlsProfile = "intermediate";
+    # Nobody is asked for a certificate.
+    clientCa = null;
+    requireClientCertificate = false;
     # Two years, as Mozilla's guidelines have it.
     hstsSeconds = 63072000;
     # Pages of other origins may not call the API.
@@ -51,6 +54,8 @@
   route = {
     stripPrefix = false;
     requireToken = false;
+    apiKeys = false;
+    requireClientCertificate = false;
     roles = [ ];
     answerSeconds = 30;
     # A WebSocket, or a stream of events, on which nothing is said.

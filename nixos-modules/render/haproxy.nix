@@ -30,6 +30,9 @@
   answerSeconds,
   # Which of Mozilla's profiles of TLS: "intermediate" or "modern".
   tlsProfile,
+  # PEM file with the certificate authorities whose clients may show a certificate, null for none; and whether each client has to.
+  clientCa,
+  requireClientCertificate,
   # How long browsers shall insist on HTTPS (RFC 6797), in seconds; 0 says nothing of it.
   hstsSeconds,
   # What one client address may do before it is told to wait: { requests, hashes, failedLogIns }, each { count; seconds; } or null.
@@ -40,7 +43,10 @@
   routes,
   # { NAME = ADDRESS; } of the hosts that their servers may be named by.
   addresses ? { },
-  # How tokens are checked, where a route needs them: { issuer; keyDirectory; askCore; askSocket; } as haproxy/edge-auth.nix has them.
+  # PEM file with the certificate authorities of the nodes' certificates, each for the node's name; null where nodes speak plain HTTP.
+  coreCa ? null,
+  # How tokens and API keys are checked, where a route needs them: { issuer; keyDirectory; askCore; askSocket; runtimeSocket; } as
+  # haproxy/edge-auth.nix and haproxy/api-keys.nix have them.
   edge ? { },
 }:
 let
@@ -65,12 +71,22 @@ let
       address,
       weight ? 100,
     }:
-    "server ${name} ${address} weight ${toString weight}";
+    "server ${name} ${address} weight ${toString weight}${
+      if coreCa == null then
+        ""
+      else
+        " ssl verify required ca-file ${coreCa} sni str(${name}) check-sni ${name} verifyhost ${name}"
+    }";
 
   errors = import ./haproxy/errors.nix;
   logging = import ./haproxy/log.nix;
   routing = import ./haproxy/routes.nix {
-    inherit routes addresses counting;
+    inherit
+      routes
+      addresses
+      counting
+      clientCa
+      ;
     inherit (edgeAuth) remember;
   };
   edgeAuth =
@@ -83,9 +99,28 @@ let
       }
     else
       import ./haproxy/edge-auth.nix (
-        (import ./defaults.nix).edge // edge // { inherit (routing) withToken live; }
+        (import ./defaults.nix).edge
+        // removeAttrs edge [ "runtimeSocket" ]
+        // {
+          inherit (routing) withToken live;
+        }
       );
+  apiKeys =
+    if routing.withApiKey == [ ] then
+      {
+        global = [ ];
+        rules = [ ];
+      }
+    else
+      import ./haproxy/api-keys.nix {
+        inherit (routing) withApiKey withApiKeyAlone;
+        inherit (edge) keyDirectory runtimeSocket;
+      };
   hasRoutes = routes != { };
+  clientCertificates = import ./haproxy/client-certificates.nix {
+    inherit clientCa requireClientCertificate;
+    inherit (routing) withClientCertificate;
+  };
   counting = import ./haproxy/peers.nix { inherit gateways; };
   limiting = import ./haproxy/limits.nix {
     inherit limits counting;
@@ -157,7 +192,7 @@ else
       log ${log}
       maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
     ${indented (
-      import ./haproxy/tls.nix tlsProfile ++ counting.global ++ edgeAuth.global ++ extraGlobal
+      import ./haproxy/tls.nix tlsProfile ++ counting.global ++ edgeAuth.global ++ apiKeys.global ++ extraGlobal
     )}
 
     defaults
@@ -174,7 +209,7 @@ else
     ${indented logging.formats}
 
     frontend gateway
-      bind ${listen} ssl crt ${certificate} alpn h2,http/1.1
+      bind ${listen} ssl crt ${certificate} alpn h2,http/1.1${clientCertificates.bind}
       maxconn ${toString connections.clients}
       # At a reload a client that is about to use an open connection again is answered on it once more.
       option idle-close-on-response
@@ -255,7 +290,7 @@ else
           message = "No such path: the API is at /graphql.";
         }
       } unless public_path${if hasRoutes then " or routed" else ""}
-    ${indented edgeAuth.rules}
+    ${indented (clientCertificates.rules ++ apiKeys.rules ++ edgeAuth.rules)}
 
       # What may change something, and what may cost a hash. Nothing that does can do without these words; `\u` might hide them, and
       # so might a body that is not whole in the buffer.

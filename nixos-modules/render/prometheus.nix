@@ -5,6 +5,8 @@
 {
   # { JOB = [ { name; address = "ADDRESS:PORT"; } ]; }, each JOB one of `metricsPaths`. Alerts go to those of `alertmanager`.
   targets,
+  # PEM file with the certificate authorities of the cores' certificates; null where they speak plain HTTP.
+  coreCa ? null,
   # Paths of the rule files, as Prometheus sees them.
   ruleFiles ? [ ],
   # Prometheus' own duration notation.
@@ -20,7 +22,12 @@ let
     zipkin = "/prometheus";
   };
 
-  scrape = job: {
+  scrape = job: scrapePlain job // (if job == "auth-core" && coreCa != null then byTls else { });
+  byTls = {
+    scheme = "https";
+    tls_config.ca_file = coreCa;
+  };
+  scrapePlain = job: {
     job_name = job;
     metrics_path = metricsPaths.${job};
     static_configs = map (target: {

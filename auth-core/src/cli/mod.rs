@@ -1,5 +1,7 @@
 //! The commands of an operator, beside `serve`.
 
+pub mod api_key;
+mod database;
 pub mod follow;
 pub mod keys;
 pub mod user;

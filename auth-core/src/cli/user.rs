@@ -8,6 +8,7 @@ use clap::Subcommand;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::database::{self, cause};
 use crate::clock::now;
 use crate::config::{Config, ConfigError};
 use crate::email::Email;
@@ -15,7 +16,7 @@ use crate::error::{AuthError, Cause};
 use crate::identity::Role;
 use crate::passwords::policy::PasswordPolicy;
 use crate::passwords::{Hasher, MAX_BYTES, Password};
-use crate::store::{Account, Source, Store, StoreError};
+use crate::store::{Account, Store, StoreError};
 
 /// Accounts that are read at once for a list.
 const PAGE: u16 = 1000;
@@ -60,14 +61,10 @@ pub enum UserCommand {
 /// # Errors
 /// What cannot be done and why; then nothing was changed.
 pub async fn run(command: &UserCommand, config: &Config) -> Result<String, Cause> {
-    let store = Store::new(Source::new(&config.database)?, 1);
-    store
-        .reach()
-        .await
-        .map_err(|error| format!("the database cannot be used: {error}"))?;
-    let said = carry_out(command, config, &store).await;
-    store.close().await;
-    said
+    database::with(config, async |store| {
+        carry_out(command, config, store).await
+    })
+    .await
 }
 
 async fn carry_out(command: &UserCommand, config: &Config, store: &Store) -> Result<String, Cause> {
@@ -173,11 +170,4 @@ fn read_password(file: Option<&Path>) -> Result<String, Cause> {
         None => std::io::stdin().take(most).read_to_string(&mut text)?,
     };
     Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-fn cause(error: StoreError) -> Cause {
-    match error {
-        StoreError::Conflict => "unexpected conflict".into(),
-        StoreError::Unavailable(cause) | StoreError::Internal(cause) => cause,
-    }
 }

@@ -29,6 +29,7 @@ enum Resource {
     Readiness,
     Metrics,
     PublicKeys,
+    ApiKeys,
 }
 
 impl Resource {
@@ -39,6 +40,7 @@ impl Resource {
             "/readyz" => Self::Readiness,
             "/metrics" => Self::Metrics,
             "/.well-known/jwks.json" => Self::PublicKeys,
+            "/api-keys" => Self::ApiKeys,
             _ => return None,
         })
     }
@@ -71,6 +73,7 @@ pub async fn route(app: Arc<App>, peer: IpAddr, request: Request<Incoming>) -> A
             answer(StatusCode::OK, PROMETHEUS, app.metrics.text(connections))
         }
         Resource::PublicKeys => public_keys(&app),
+        Resource::ApiKeys => api_keys(&app).await,
     }
 }
 
@@ -86,6 +89,23 @@ fn public_keys(app: &App) -> Answer {
         .headers_mut()
         .extend(cached.map(|value| (CACHE_CONTROL, value)));
     answer
+}
+
+/// The keys of machines, for a gateway, which lets nobody else ask.
+async fn api_keys(app: &App) -> Answer {
+    match app.accounts.store.api_keys().await {
+        Ok(keys) => {
+            let keys: Vec<_> = keys.into_iter().map(|(key, _)| key).collect();
+            answer(StatusCode::OK, JSON, json!({ "keys": keys }).to_string())
+        }
+        Err(error) => {
+            tracing::warn!(?error, "the keys of machines cannot be told");
+            status(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database does not answer",
+            )
+        }
+    }
 }
 
 /// Able to serve: the database answers and nobody asked us to stop.

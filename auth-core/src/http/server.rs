@@ -9,9 +9,10 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::routes;
 use crate::app::App;
@@ -63,7 +64,13 @@ async fn accept(
     // Without a place nobody is accepted: they wait in the system's queue. It fails only when closed, which nothing does.
     while let Ok(place) = Arc::clone(places).acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, peer)) => serve(Arc::clone(app), stream, peer.ip(), place, connections),
+            Ok((stream, peer)) => {
+                let connection = serve(Arc::clone(app), stream, peer.ip(), connections.watcher());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
             Err(error) => {
                 // Mostly too many open files; some will be closed soon.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -73,16 +80,25 @@ async fn accept(
     }
 }
 
-fn serve(
-    app: Arc<App>,
-    stream: TcpStream,
-    peer: IpAddr,
-    place: OwnedSemaphorePermit,
-    connections: &GracefulShutdown,
-) {
+async fn serve(app: Arc<App>, stream: TcpStream, peer: IpAddr, watcher: Watcher) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    match &app.tls {
+        None => answer_requests(Arc::clone(&app), stream, peer, watcher).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => answer_requests(Arc::clone(&app), stream, peer, watcher).await,
+            Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+        },
+    }
+}
+
+async fn answer_requests(
+    app: Arc<App>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: IpAddr,
+    watcher: Watcher,
+) {
     let service = service_fn(move |request| {
         let app = Arc::clone(&app);
         async move { Ok::<_, Infallible>(routes::route(app, peer, request).await) }
@@ -92,11 +108,7 @@ fn serve(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended early");
-        }
-        drop(place);
-    });
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
 }

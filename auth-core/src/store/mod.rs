@@ -14,6 +14,7 @@ macro_rules! on {
     };
 }
 
+mod api_keys;
 mod changes;
 mod connect;
 mod guesses;

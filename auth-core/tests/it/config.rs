@@ -7,11 +7,13 @@ use insta::assert_snapshot;
 use tempfile::TempDir;
 
 use crate::node::key_pair;
+use crate::tls;
 
 /// Runs `check-config` on a file in a folder with a key, and returns what it prints.
 fn check_with(file: &str, env: &[(&str, &str)], args: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
     key_pair(&dir.path().join("keys"), "key");
+    tls::put(dir.path());
     std::fs::write(dir.path().join("auth.toml"), file).unwrap();
     run(
         &dir,
@@ -57,6 +59,9 @@ fn every_key_can_be_given() {
         listen = "127.0.0.1:0"
         drain_seconds = 1
         dev_mode = true
+        [tls]
+        certificate_file = "certificate.pem"
+        key_file = "certificate-key.pem"
         [database]
         url = "postgres://auth@127.0.0.1:5432/auth"
         password_file = "keys/key.pub"
@@ -104,6 +109,10 @@ fn variables_override_the_file_and_flags_override_variables() {
 #[test]
 fn what_is_wrong_is_said() {
     let set = |set: &str| check_with(GOOD, &[], &["--set", set]);
+    let tls = |certificate: &str, key: &str| {
+        let file = format!("{GOOD}[tls]\ncertificate_file = {certificate:?}\nkey_file = {key:?}\n");
+        check(&file)
+    };
     let all = [
         ("no key", check("")),
         ("not TOML", check("node = ")),
@@ -125,6 +134,27 @@ fn what_is_wrong_is_said() {
         (
             "wrong address",
             check(&format!("listen = \"localhost\"\n{GOOD}")),
+        ),
+        (
+            "certificate without its key",
+            set("tls.certificate_file=certificate.pem"),
+        ),
+        (
+            "key without its certificate",
+            set("tls.key_file=certificate-key.pem"),
+        ),
+        (
+            "no certificate in the file",
+            tls("certificate-key.pem", "certificate-key.pem"),
+        ),
+        (
+            "no key in the file",
+            tls("certificate.pem", "certificate.pem"),
+        ),
+        ("missing certificate", tls("nowhere", "certificate-key.pem")),
+        (
+            "key of another certificate",
+            tls("certificate.pem", "keys/key.pem"),
         ),
         ("wrong format", set("log.format=xml")),
         ("wrong level", set("log.level=loud")),

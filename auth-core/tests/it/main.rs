@@ -1,6 +1,7 @@
 //! Black-box tests: each starts a node on a port and a database of its own, and talks to it over a socket.
 
 mod answer_size;
+mod api_keys;
 mod bad_input;
 mod check_and_act;
 mod config;
@@ -32,6 +33,7 @@ mod sessions;
 mod shutdown;
 mod systemd;
 mod telemetry;
+mod tls;
 mod tokens;
 mod transport;
 mod users;

@@ -1,5 +1,6 @@
 //! The promises of the stack, tested on the real stack: real HAProxy, real TLS, real processes that are really killed.
 
+mod api_keys;
 mod bad_input;
 mod command;
 mod connections;
@@ -13,6 +14,7 @@ mod leaks;
 mod limits;
 mod missing_programs;
 mod monitoring;
+mod mutual_tls;
 mod raw;
 mod route_limits;
 mod route_rules;

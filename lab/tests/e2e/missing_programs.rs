@@ -103,6 +103,7 @@ async fn what_users_cannot_be_served_without_is_named_and_nothing_starts() {
         programs: &found,
         zipkin_jar: None,
         tls_profile: None,
+        internal_tls: false,
         gateway: None,
         scrypt: None,
         parts: None,

@@ -69,6 +69,7 @@ pub async fn start_changed(
         directory: directory.path().to_owned(),
         network: Network::for_test().expect("a free network"),
         tls_profile: None,
+        internal_tls: false,
         gateway: None,
         scrypt,
         parts: (!parts.is_empty()).then(|| parts.iter().map(|part| (*part).to_owned()).collect()),

@@ -35,7 +35,7 @@ let
   names = concatStringsSep " ";
   optionals = condition: list: if condition then list else [ ];
 
-  orLive = if live == [ ] then "" else " or live_route";
+  orLive = if live == [ ] then "" else " or token_route live_route";
   verify =
     slot: algorithm:
     ''http-request set-var(txn.signed) var(txn.token),jwt_verify("${algorithm}","${keyDirectory}/${toString slot}.pem") if { var(txn.slot) -m str ${algorithm}-${toString slot} } { var(txn.token_head) -m sub '"${algorithm}"' } !remembered'';
@@ -60,7 +60,9 @@ in
   global = [ "lua-load ${askCore}" ];
 
   rules = [
-    "acl token_route var(txn.route) -m str ${names withToken}"
+    "# Who came with an API key needs no token."
+    "http-request set-var(txn.token_due) bool(true) if { var(txn.route) -m str ${names withToken} } !{ var(txn.api_key) -m found }"
+    "acl token_route var(txn.token_due) -m bool"
   ]
   ++ optionals (live != [ ]) [ "acl live_route var(txn.route) -m str ${names live}" ]
   ++ [
@@ -108,7 +110,7 @@ in
     "${errors.unauthenticated.invalid} if token_route !known_key !{ var(txn.verdict) -m str GOOD }"
   ]
   ++ optionals (live != [ ]) [
-    "${errors.unauthenticated.invalid} if live_route !{ var(txn.verdict) -m str GOOD }"
+    "${errors.unauthenticated.invalid} if token_route live_route !{ var(txn.verdict) -m str GOOD }"
   ]
   ++ map (name: "http-request set-header x-auth-${name} %[var(txn.${name})] if token_route") [
     "subject"

@@ -63,12 +63,18 @@ in
           code = "TOKEN_EXPIRED";
           message = "The access token has expired.";
         };
+    apiKey = "${refuse 401 (unauthenticated "A valid API key is needed.")} hdr www-authenticate 'ApiKey realm=\"authstack\"'";
     # Nobody can tell.
     unknown = "${refuse 503 (unavailable "The access token cannot be checked at the moment. Try again shortly.")} hdr retry-after 1";
   };
   forbidden = challenge 403 ", error=\"insufficient_scope\"" {
     code = "FORBIDDEN";
     message = "Your role does not allow this.";
+  };
+
+  outOfScope = refuse 403 {
+    code = "FORBIDDEN";
+    message = "This API key is not for this route.";
   };
 
   # HAProxy's own errors, for the section `defaults`.

@@ -9,6 +9,8 @@
   addresses,
   # The gateways that count together, as peers.nix has them.
   counting ? null,
+  # The authorities of clients' certificates; null for none.
+  clientCa ? null,
   # Lines for the backend of a route that needs a token.
   remember ? [ ],
 }:
@@ -74,8 +76,14 @@ let
             null
         )
         (
-          if route.limits.by == "subject" && route.requireToken == false then
-            "${option}.limits.by: whose request it is is told by a token. Set requireToken = true, or limits.by = \"address\"."
+          if route.limits.by == "subject" && route.requireToken == false && !route.apiKeys then
+            "${option}.limits.by: whose request it is is told by a token or an API key. Set requireToken = true, apiKeys = true, or limits.by = \"address\"."
+          else
+            null
+        )
+        (
+          if route.requireClientCertificate && clientCa == null then
+            "${option}.requireClientCertificate: whose certificates? Set services.authstack.gateway.tls.clientCa."
           else
             null
         )
@@ -86,8 +94,8 @@ let
             null
         )
         (
-          if route.cacheSeconds > 0 && (route.requireToken != false || route.sticky) then
-            "${option}.cacheSeconds: an answer is kept for everybody, so neither a token nor a cookie may be needed for it."
+          if route.cacheSeconds > 0 && (route.requireToken != false || route.apiKeys || route.sticky) then
+            "${option}.cacheSeconds: an answer is kept for everybody, so neither a token, an API key nor a cookie may be needed for it."
           else
             null
         )
@@ -227,7 +235,9 @@ let
       ]
       ++ optionals (route.requireToken != false) remember
       ++ optionals (route.roles != [ ]) [
-        "${errors.forbidden} unless { var(txn.role) -m str ${concatStringsSep " " route.roles} }"
+        "${errors.forbidden} unless { var(txn.role) -m str ${concatStringsSep " " route.roles} }${
+          if route.apiKeys then " or { var(txn.api_key) -m found }" else ""
+        }"
       ]
       ++ (cache route).settings
       ++ cors.settings route
@@ -267,6 +277,15 @@ in
   # The names of those that need a token, and of those whose token the core must confirm each time.
   withToken = map (route: route.name) (filter (route: route.requireToken != false) known);
   live = map (route: route.name) (filter (route: route.requireToken == "live") known);
+  # The names of those whose clients have to show a certificate.
+  withClientCertificate = map (route: route.name) (
+    filter (route: route.requireClientCertificate) known
+  );
+  # The names of those that take API keys, and of those that take nothing else.
+  withApiKey = map (route: route.name) (filter (route: route.apiKeys) known);
+  withApiKeyAlone = map (route: route.name) (
+    filter (route: route.apiKeys && route.requireToken == false) known
+  );
 
   # For the beginning of the frontend.
   choose = optionals (known != [ ]) (

@@ -36,7 +36,7 @@ let
   clients = counting.of table;
   many = {
     address = "from your address";
-    subject = "of this account";
+    subject = "of this account or API key";
   };
 
   numbered = genList (number: elemAt windows number // { inherit number; }) (length windows);

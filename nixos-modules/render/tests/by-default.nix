@@ -38,6 +38,7 @@ in
       node = "auth1";
       listen = "127.77.0.11:8080";
       inherit (defaults.core) maxConnections;
+      tls = null;
       issuer = "https://127.77.0.1:8443";
       keyDirectory = "/lab/keys/ring";
       generateFirstKey = false;
@@ -74,6 +75,7 @@ in
             requireToken = true;
             roles = [ "admin" ];
           };
+          "/machines" = to { apiKeys = true; };
           "/live" = to { requireToken = "live"; };
         };
       addresses.sample1 = "127.77.0.31";
@@ -83,6 +85,7 @@ in
         keyDirectory = "/keys";
         askCore = "/ask-core.lua";
         askSocket = "/ask-core.sock";
+        runtimeSocket = "/keys.sock";
       };
       gateways = {
         self = "gateway";

@@ -49,6 +49,7 @@ let
       ];
       node-exporter = [ ];
     };
+    coreCa = "/keys/cores-ca.pem";
     ruleFiles = [ "/etc/rules.json" ];
     scrapeInterval = "5s";
   };
@@ -115,6 +116,8 @@ in
         }
       ];
       tlsProfile = "modern";
+      clientCa = "/keys/clients-ca.pem";
+      coreCa = "/keys/cores-ca.pem";
       hstsSeconds = 0;
       answerSeconds = 4;
       addresses.orders1 = "10.0.0.7";
@@ -125,7 +128,13 @@ in
         "/orders/new" = route // {
           servers."[fd00::7]:9000".weight = 5;
           requireToken = true;
+          apiKeys = true;
           stripPrefix = true;
+        };
+        "/machines" = route // {
+          servers."10.0.0.9:9000" = { };
+          apiKeys = true;
+          requireClientCertificate = true;
         };
         "shop.example.org/" = route // {
           servers."10.0.0.8:9000" = { };
@@ -142,6 +151,7 @@ in
         keyDirectory = "/run/keys";
         askCore = "/ask-core.lua";
         askSocket = "/run/ask-core.sock";
+        runtimeSocket = "/run/keys.sock";
       };
       limits = {
         requests = {

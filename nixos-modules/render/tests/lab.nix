@@ -31,6 +31,7 @@ let
         );
         zipkinJar = "/zipkin.jar";
         tlsProfile = null;
+        internalTls = false;
         gateway = null;
         scrypt = null;
         parts = null;

@@ -1,4 +1,4 @@
-//! `auth-core keys follow`: a gateway's copy of the published keys, in the files that HAProxy reads.
+//! The keys that verify tokens, in the files that HAProxy reads when it starts and when it is reloaded.
 //!
 //! HAProxy's configuration names `1.pem`, `2.pem` and so on, and `kids.map`, which has a line `KID ALGORITHM-NUMBER` for each key in
 //! use. A key keeps its number as long as it is published, and the map is written last: whenever HAProxy is reloaded, it never
@@ -7,118 +7,27 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::thread;
-use std::time::Duration;
+use std::path::Path;
 
-use clap::Args;
 use jsonwebtoken::jwk::Jwk;
 use serde_json::Value;
-use ureq::Agent;
 
-use crate::error::Cause;
+use super::{put, replace};
 use crate::tokens::keys::Key;
-
-/// Between two looks as long as no key is known.
-const IMPATIENCE: Duration = Duration::from_secs(1);
-
-/// How long a node may take.
-const TIMEOUT: Duration = Duration::from_secs(3);
-
-/// A node publishes no more than this, in bytes.
-const MAX_ANSWER: u64 = 64 * 1024;
 
 const MAP: &str = "kids.map";
 
-/// Where keys are published, and what to do with them.
-#[derive(Args)]
-pub struct Follow {
-    /// The nodes' published keys, such as http://10.0.0.1:8080/.well-known/jwks.json
-    #[arg(required = true)]
-    urls: Vec<String>,
-    /// Directory for N.pem and kids.map
-    #[arg(long)]
-    to: PathBuf,
-    /// How many keys the gateway knows at a time
-    #[arg(long)]
-    slots: usize,
-    /// Seconds between two looks
-    #[arg(long)]
-    every: u64,
-    /// What to run after each change
-    #[arg(last = true)]
-    then: Vec<String>,
-}
-
-/// Follows the keys until the process is ended.
-///
-/// # Errors
-/// A directory that cannot be written.
-pub fn run(follow: &Follow) -> Result<(), Cause> {
-    let agent: Agent = Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .build()
-        .into();
-    loop {
-        let known = look(follow, &agent)?;
-        thread::sleep(if known {
-            Duration::from_secs(follow.every)
-        } else {
-            IMPATIENCE
-        });
-    }
-}
-
-/// Looks once. Answers whether any key is known.
-fn look(follow: &Follow, agent: &Agent) -> Result<bool, Cause> {
-    let answers: Vec<_> = follow
-        .urls
-        .iter()
-        .filter_map(|url| {
-            fetch(agent, url)
-                .inspect_err(|error| eprintln!("{url}: {error}"))
-                .ok()
-        })
-        .collect();
-    if answers.is_empty() {
-        return Ok(!read_map(&follow.to).is_empty());
-    }
-    // Each node's: while keys are changed on one after the other, some know more than others.
-    let published: Published = answers.into_iter().flatten().collect();
-    if write(&follow.to, follow.slots, &published)? {
-        println!("the keys have changed: {}", names(&published));
-        if let [program, arguments @ ..] = follow.then.as_slice() {
-            match Command::new(program).args(arguments).status() {
-                Ok(status) if status.success() => {}
-                Ok(status) => eprintln!("{program}: {status}"),
-                Err(error) => eprintln!("{program}: {error}"),
-            }
-        }
-    }
-    Ok(true)
-}
-
 /// A published key as HAProxy takes it: its algorithm and its SPKI in PEM, by its `kid`.
-type Published = BTreeMap<String, (String, String)>;
+pub type Published = BTreeMap<String, (String, String)>;
 
-fn names(published: &Published) -> String {
+/// Which keys these are.
+pub fn names(published: &Published) -> String {
     let names: Vec<_> = published.keys().map(String::as_str).collect();
     names.join(", ")
 }
 
-/// The keys that a node publishes, those that HAProxy can check (ES256, RS256).
-fn fetch(agent: &Agent, url: &str) -> Result<Published, Cause> {
-    let mut answer = agent.get(url).call()?;
-    let text = answer
-        .body_mut()
-        .with_config()
-        .limit(MAX_ANSWER)
-        .read_to_string()?;
-    Ok(parse(&serde_json::from_str(&text)?))
-}
-
-fn parse(set: &Value) -> Published {
+/// The keys of a JWKS (RFC 7517), those that HAProxy can check (ES256, RS256).
+pub fn parse(set: &Value) -> Published {
     let keys = set["keys"].as_array().map_or(&[][..], Vec::as_slice);
     keys.iter()
         .filter_map(|key| {
@@ -130,7 +39,10 @@ fn parse(set: &Value) -> Published {
 }
 
 /// Puts the keys into the directory. Answers whether anything is new.
-fn write(directory: &Path, slots: usize, published: &Published) -> io::Result<bool> {
+///
+/// # Errors
+/// The directory cannot be written.
+pub fn write(directory: &Path, slots: usize, published: &Published) -> io::Result<bool> {
     // With too many of them, the younger ones: names sort by age.
     let published: Vec<_> = published.iter().rev().take(slots).collect();
     let before = read_map(directory);
@@ -166,6 +78,11 @@ fn write(directory: &Path, slots: usize, published: &Published) -> io::Result<bo
     Ok(changed | replace(&path, &map)?)
 }
 
+/// Whether any key is there.
+pub fn any(directory: &Path) -> bool {
+    !read_map(directory).is_empty()
+}
+
 /// The places that keys have. Two keys at one place are none.
 fn read_map(directory: &Path) -> BTreeMap<String, usize> {
     let text = fs::read_to_string(directory.join(MAP)).unwrap_or_default();
@@ -176,20 +93,6 @@ fn read_map(directory: &Path) -> BTreeMap<String, usize> {
             Some((kid.to_owned(), place.parse().ok()?))
         })
         .collect()
-}
-
-/// Writes a file, whole or not at all, unless it says so already.
-fn replace(path: &Path, text: &str) -> io::Result<bool> {
-    if fs::read_to_string(path).is_ok_and(|old| old == text) {
-        return Ok(false);
-    }
-    put(path, text).map(|()| true)
-}
-
-fn put(path: &Path, text: &str) -> io::Result<()> {
-    let unfinished = path.with_added_extension("new");
-    fs::write(&unfinished, text)?;
-    fs::rename(&unfinished, path)
 }
 
 #[cfg(test)]

@@ -1,0 +1,63 @@
+//! Keys of machines.
+
+use super::{Store, StoreError, stored_seconds};
+use crate::api_keys::{ApiKey, MOST};
+
+/// A key with the time at which it was added, in seconds since 1970.
+pub type Added = (ApiKey, i64);
+
+impl Store {
+    /// Adds a key. Answers whether there is place for one more; if not, nothing is changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the name is taken, and see [`Store::account_by_email`].
+    pub async fn add_api_key(&self, key: &ApiKey, now: u64) -> Result<bool, StoreError> {
+        const SQL: &str = "INSERT INTO api_keys (name, digest, scopes, created_at) \
+             SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM api_keys) < $5";
+        on!(self, pool => sqlx::query(SQL)
+            .bind(&key.name)
+            .bind(&key.digest)
+            .bind(key.scopes.join(" "))
+            .bind(stored_seconds(now))
+            .bind(i64::from(MOST))
+            .execute(pool)
+            .await
+            .map(|added| added.rows_affected() == 1))
+    }
+
+    /// All keys, by name.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    #[tracing::instrument(name = "db api keys", skip_all, fields(otel.kind = "client"))]
+    pub async fn api_keys(&self) -> Result<Vec<Added>, StoreError> {
+        const SQL: &str = "SELECT name, digest, scopes, created_at FROM api_keys ORDER BY name";
+        let rows: Vec<(String, String, String, i64)> =
+            on!(self, pool => sqlx::query_as(SQL).fetch_all(pool).await)?;
+        Ok(rows
+            .into_iter()
+            .map(|(name, digest, scopes, created_at)| {
+                let scopes = scopes.split(' ').map(str::to_owned).collect();
+                let key = ApiKey {
+                    name,
+                    digest,
+                    scopes,
+                };
+                (key, created_at)
+            })
+            .collect())
+    }
+
+    /// Removes a key. Answers whether there was one of this name.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    pub async fn revoke_api_key(&self, name: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM api_keys WHERE name = $1";
+        on!(self, pool => sqlx::query(SQL)
+            .bind(name)
+            .execute(pool)
+            .await
+            .map(|revoked| revoked.rows_affected() == 1))
+    }
+}
