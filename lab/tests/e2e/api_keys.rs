@@ -3,9 +3,10 @@
 use std::{fs, process::Command};
 
 use lab::programs;
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::WWW_AUTHENTICATE;
 use serde_json::Value;
 
+use crate::edge::get;
 use crate::support::{TestStack, code, eventually, start};
 
 const PARTS: &[&str] = &["auth1", "auth2", "gateway", "sample1", "gateway-keys"];
@@ -21,16 +22,6 @@ fn api_key(stack: &TestStack, arguments: &[&str]) -> String {
         .unwrap();
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-async fn get(stack: &TestStack, path: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, Value) {
-    let mut request = stack.client.get(stack.url("gateway") + path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let answer = request.send().await.expect("an answer");
-    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-    (status, headers, answer.json().await.unwrap_or_default())
 }
 
 async fn until_status(stack: &TestStack, key: &str, status: u16) -> Value {
