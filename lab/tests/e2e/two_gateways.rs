@@ -10,9 +10,13 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::support::{CHEAP, TestStack, code, eventually, start_with};
+use crate::support::{CHEAP, TestStack, code, eventually, start_changed};
 
 const BOTH: [&str; 2] = ["gateway", "gateway2"];
+/// In a minute, on the route /sample.
+const ROUTE_LIMIT: usize = 600;
+/// Costs nobody anything.
+const KEYS: &str = "/.well-known/jwks.json";
 const REQUESTS: &str = "/gateway/limits/requests/count";
 const HASHES: &str = "/gateway/limits/hashes/count";
 const FAILED_LOG_INS: &str = "/gateway/limits/failedLogIns/count";
@@ -22,10 +26,13 @@ async fn of_a_burst_at_one_of_two_gateways_exactly_the_limit_passes_and_nothing_
     let mut stack = start_both().await;
     stack.move_client_to(1);
     let limit = stack.default_of(REQUESTS);
-    assert_eq!(passed(&stack, &["gateway"], 10 * limit, None).await, limit);
-    assert_eq!(passed(&stack, &["gateway2"], 10, None).await, 0);
+    assert_eq!(
+        passed(&stack, KEYS, &["gateway"], 10 * limit, None).await,
+        limit
+    );
+    assert_eq!(passed(&stack, KEYS, &["gateway2"], 10, None).await, 0);
     stack.move_client_to(2);
-    assert_eq!(passed(&stack, &["gateway2"], 10, None).await, 10);
+    assert_eq!(passed(&stack, KEYS, &["gateway2"], 10, None).await, 10);
 }
 
 /// They tell each other after the fact, within some milliseconds, or more on a machine that is busy: what comes to both within that time passes at
@@ -36,8 +43,28 @@ async fn of_what_comes_to_both_gateways_at_once_the_limit_passes_within_one_perc
     stack.move_client_to(1);
     let limit = stack.default_of(REQUESTS);
     let each = Duration::from_millis(10);
-    let passed = passed(&stack, &BOTH, limit + limit / 10, Some(each)).await;
+    let passed = passed(&stack, KEYS, &BOTH, limit + limit / 10, Some(each)).await;
     assert!(passed.abs_diff(limit) <= limit / 100, "{passed} passed");
+}
+
+#[tokio::test]
+async fn the_limit_of_a_route_is_one_for_both_gateways() {
+    let mut stack = start_both().await;
+    let limit = ROUTE_LIMIT;
+    let each = Duration::from_millis(10);
+    stack.move_client_to(1);
+    let passed_both = passed(&stack, "/sample", &BOTH, limit + limit / 10, Some(each)).await;
+    assert!(
+        passed_both.abs_diff(limit) <= limit / 100,
+        "{passed_both} passed"
+    );
+    // Of a burst at one of them exactly the limit, and then nothing at the other.
+    stack.move_client_to(2);
+    assert_eq!(
+        passed(&stack, "/sample", &["gateway"], 5 * limit, None).await,
+        limit
+    );
+    assert_eq!(passed(&stack, "/sample", &["gateway2"], 10, None).await, 0);
 }
 
 #[tokio::test]
@@ -75,17 +102,27 @@ async fn a_gateway_that_was_killed_is_told_by_the_other_what_it_had_counted() {
     let mut stack = start_both().await;
     stack.move_client_to(1);
     let limit = stack.default_of(REQUESTS);
-    assert_eq!(passed(&stack, &["gateway"], 2 * limit, None).await, limit);
+    assert_eq!(
+        passed(&stack, KEYS, &["gateway"], 2 * limit, None).await,
+        limit
+    );
     stack.stack.kill_part("gateway").await.unwrap();
-    assert_eq!(passed(&stack, &["gateway2"], 1, None).await, 0);
+    assert_eq!(passed(&stack, KEYS, &["gateway2"], 1, None).await, 0);
     stack.stack.start_part("gateway").await.unwrap();
     until_both_know(&stack, 1).await;
-    assert_eq!(passed(&stack, &["gateway"], 1, None).await, 0);
+    assert_eq!(passed(&stack, KEYS, &["gateway"], 1, None).await, 0);
 }
 
 async fn start_both() -> TestStack {
-    let parts = ["postgres", "auth1", "gateway", "gateway2"];
-    let stack = start_with(TopologyName::Cluster, &parts, Some(CHEAP)).await;
+    let parts = ["postgres", "auth1", "gateway", "gateway2", "sample1"];
+    let windows = json!([{ "count": ROUTE_LIMIT, "seconds": 60 }]);
+    let stack = start_changed(TopologyName::Cluster, &parts, Some(CHEAP), |setup| {
+        setup.gateway = Some(json!({ "routes": { "/sample": {
+            "servers": { "sample1:8080": {} },
+            "limits": { "by": "address", "windows": windows },
+        } } }));
+    })
+    .await;
     for gateway in BOTH {
         eventually("the gateways have learnt from each other", || async {
             learnt(&stack.admin(gateway, "show peers").await).then_some(())
@@ -140,10 +177,11 @@ async fn ask_at(stack: &TestStack, gateway: &str, query: &str) -> Value {
         .unwrap()
 }
 
-/// How many of so many requests pass, at these gateways at the same time: one after the other for each of eight clients' connections, as fast as
+/// How many of so many requests for a path pass, at these gateways at the same time: one after the other for each of eight clients' connections, as fast as
 /// they can or one `each` so often.
 async fn passed(
     stack: &TestStack,
+    path: &str,
     gateways: &[&str],
     requests: usize,
     each: Option<Duration>,
@@ -152,7 +190,7 @@ async fn passed(
     let workers = CONNECTIONS.min(requests);
     let mut asking = JoinSet::new();
     for worker in 0..workers {
-        let url = stack.url(gateways[worker % gateways.len()]) + "/.well-known/jwks.json";
+        let url = stack.url(gateways[worker % gateways.len()]) + path;
         let client = stack.client.clone();
         let share = requests / workers + usize::from(worker < requests % workers);
         asking.spawn(async move {
