@@ -46,7 +46,7 @@ let
     ]
     ++ [
       "--api-keys"
-      "${own gateway}/keys.sock"
+      "${own gateway}/api-keys.sock"
     ]
     ++ optionals (coreCa != null) [
       "--ca"
@@ -127,7 +127,7 @@ let
             keyDirectory = "${own name}/keys";
             askCore = toString (render + "/haproxy/ask-core.lua");
             askSocket = "${own name}/ask.sock";
-            runtimeSocket = "${own name}/keys.sock";
+            runtimeSocket = "${own name}/api-keys.sock";
           };
         }
         // removeAttrs changed [ "routes" ]

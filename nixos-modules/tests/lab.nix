@@ -44,6 +44,10 @@ let
               inherit servers;
               requireToken = true;
             };
+            "/machines" = {
+              inherit servers;
+              apiKeys = true;
+            };
             "/staff" = {
               inherit servers;
               requireToken = true;
