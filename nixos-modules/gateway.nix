@@ -75,6 +75,7 @@ let
         }
       else
         null;
+    retryBudget = "${./render/haproxy/retry-budget.lua}";
     inherit (defaults) connections;
     inherit (cfg)
       answerSeconds

@@ -107,6 +107,7 @@ let
               }
             else
               null;
+          retryBudget = toString (render + "/haproxy/retry-budget.lua");
           extraGlobal = [ "stats socket ${own name}/admin.sock mode 600 level admin expose-fd listeners" ];
           routes = routesTo (changed.routes or labRoutes);
           addresses = { inherit (address) sample1 sample2; };

@@ -23,6 +23,8 @@
   # The gateways that count together, this one included: { self = NAME; all = [ { name; address = "ADDRESS:PORT"; } ]; }, each with where it
   # listens for the others; null for one alone.
   gateways ? null,
+  # Path of haproxy/retry-budget.lua.
+  retryBudget,
   # The rest is in defaults.nix, each with its reason.
   # How many connections are held open.
   connections,
@@ -157,7 +159,17 @@ else
       log ${log}
       maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
     ${indented (
-      import ./haproxy/tls.nix tlsProfile ++ counting.global ++ edgeAuth.global ++ extraGlobal
+      import ./haproxy/tls.nix tlsProfile
+      ++ counting.global
+      ++ [
+        # Since 3.1 HAProxy wants to be told, and warns where it is not.
+        ".if version_atleast(3.1-dev0)"
+        "  tune.lua.bool-sample-conversion normal"
+        ".endif"
+        "lua-load ${retryBudget}"
+      ]
+      ++ edgeAuth.global
+      ++ extraGlobal
     )}
 
     defaults
@@ -286,6 +298,7 @@ else
       retries 3
       retry-on conn-failure empty-response response-timeout
       http-request disable-l7-retry if { var(txn.may_change) -m bool } !{ req.hdr(idempotency-key) -m found }
+      http-request disable-l7-retry if { lua.retries_spent -m bool }
 
       http-response set-header x-served-by %s
       default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2 maxconn ${toString connections.perNode} pool-max-conn ${toString connections.idlePerNode}

@@ -89,8 +89,16 @@ let
     # Where files are is no matter.
     "haproxy.cfg" =
       lib.replaceStrings
-        [ "${../render/haproxy/ask-core.lua}" "/run/authstack-edge-keys" ]
-        [ "/ask-core.lua" "/keys" ]
+        [
+          "${../render/haproxy/ask-core.lua}"
+          "${../render/haproxy/retry-budget.lua}"
+          "/run/authstack-edge-keys"
+        ]
+        [
+          "/ask-core.lua"
+          "/retry-budget.lua"
+          "/keys"
+        ]
         (on "gateway").services.haproxy.config;
     "prometheus.json" = pretty (withoutNull {
       global = prometheus.globalConfig;

@@ -14,6 +14,7 @@ mod limits;
 mod missing_programs;
 mod monitoring;
 mod raw;
+mod retry_budget;
 mod route_limits;
 mod route_rules;
 mod route_servers;

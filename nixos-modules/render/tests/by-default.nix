@@ -58,6 +58,7 @@ in
       listen = "127.77.0.1:8443";
       statsListen = "127.77.0.1:8404";
       certificate = "/lab/keys/gateway.pem";
+      retryBudget = "/retry-budget.lua";
       hosts = [ "127.77.0.1" ];
       nodes = cores;
       # The lab's own services.

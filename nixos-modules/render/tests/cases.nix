@@ -14,6 +14,7 @@ let
     listen = "127.0.0.1:8443";
     statsListen = "127.0.0.1:8404";
     certificate = "/keys/gateway.pem";
+    retryBudget = "/retry-budget.lua";
     hosts = [ "auth.example.org" ];
     nodes = [
       {

@@ -51,10 +51,12 @@ in
     builtins.replaceStrings
       [
         (toString ../haproxy/ask-core.lua)
+        (toString ../haproxy/retry-budget.lua)
         "/lab/parts/gateway/keys"
       ]
       [
         "/ask-core.lua"
+        "/retry-budget.lua"
         "/keys"
       ]
       (part "gateway").files."haproxy.cfg";
