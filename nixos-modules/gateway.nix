@@ -76,6 +76,7 @@ let
       else
         null;
     retryBudget = "${./render/haproxy/retry-budget.lua}";
+    spans = if gatewaySpans.collector == null then null else gatewaySpans.socket;
     inherit (defaults) connections;
     inherit (cfg)
       answerSeconds
@@ -111,6 +112,7 @@ let
     }).problems;
   needsToken = lib.any (route: route.requireToken != false) (lib.attrValues cfg.routes);
   edgeKeys = import ./edge-keys.nix { inherit config lib pkgs; };
+  gatewaySpans = import ./gateway-spans.nix { inherit config lib pkgs; };
 
   # The very file that HAProxy will read, with a certificate of the moment in the place of the server's.
   checkedConfig =
@@ -265,6 +267,7 @@ in
   config = lib.mkIf cfg.enable (
     lib.mkMerge [
       (lib.mkIf needsToken edgeKeys.units)
+      (lib.mkIf (gatewaySpans.collector != null) gatewaySpans.units)
       {
         assertions = [
           (fleet.notInStore "services.authstack.gateway.tls.file" cfg.tls.file

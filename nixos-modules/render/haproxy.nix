@@ -11,7 +11,9 @@
   # The auth-core nodes: [ { name; address = "ADDRESS:PORT"; weight ? 100; } ].
   nodes,
   # Where log lines go, in HAProxy's own words.
-  log ? "stdout format raw local0",
+  log ? (import ./haproxy/log.nix).target "stdout",
+  # The socket of what reports the gateway's spans, which reads the log, too; null without a Zipkin.
+  spans ? null,
   # Lines added to the `global` section, such as the admin socket's.
   extraGlobal ? [ ],
   # The names and addresses under which clients know the gateway; requests for others are refused. Their port is not looked at.
@@ -156,7 +158,7 @@ else
   ''
     # Rendered by nixos-modules/render/haproxy.nix: change it there.
     global
-      log ${log}
+    ${indented ([ "log ${log}" ] ++ optionals (spans != null) [ "log ${logging.target spans}" ])}
       maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
     ${indented (
       import ./haproxy/tls.nix tlsProfile
@@ -190,7 +192,7 @@ else
       maxconn ${toString connections.clients}
       # At a reload a client that is about to use an open connection again is answered on it once more.
       option idle-close-on-response
-    ${indented fewConnections}
+    ${indented (fewConnections ++ logging.begin)}
       # Here rather than in `defaults`, where HAProxy 3.0.0 frees them twice.
     ${indented errors.own}
 

@@ -93,11 +93,13 @@ let
           "${../render/haproxy/ask-core.lua}"
           "${../render/haproxy/retry-budget.lua}"
           "/run/authstack-edge-keys"
+          "/run/authstack-gateway-spans/log.sock"
         ]
         [
           "/ask-core.lua"
           "/retry-budget.lua"
           "/keys"
+          "/spans.sock"
         ]
         (on "gateway").services.haproxy.config;
     "prometheus.json" = pretty (withoutNull {

@@ -72,6 +72,7 @@ in
         }
       ];
       log = "10.0.0.9:514 local0";
+      spans = "/run/spans.sock";
       extraGlobal = [ "stats socket /run/admin.sock mode 600 level admin" ];
       hosts = [
         "auth.example.org"
