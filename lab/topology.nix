@@ -62,7 +62,13 @@ let
 
   requested = name: lab.parts == null || builtins.elem name lab.parts;
   # A part that is not run is not scraped either, nor sent anything.
-  wanted = name: requested name && builtins.all (part: part.name != name) leftOut;
+  wanted =
+    name:
+    requested name
+    && builtins.all (part: part.name != name) leftOut
+    && builtins.all (part: part.name != name || wanted part.uselessWithout) (
+      builtins.filter (part: part ? uselessWithout) all
+    );
   runningNodes = builtins.filter (node: wanted node.name) nodes;
   optionals = condition: list: if condition then list else [ ];
 

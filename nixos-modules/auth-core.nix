@@ -30,11 +30,7 @@ let
       url = if onSqlite then "sqlite:/var/lib/auth-core/auth.db" else cfg.database.url;
     }
     // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = passwordCredential; };
-    zipkin =
-      if monitors == { } then
-        null
-      else
-        fleet.endpoint (lib.head (fleet.addresses monitors)) stack.ports.zipkin;
+    inherit (fleet) zipkin;
   };
 
   # Where systemd puts what LoadCredential names.

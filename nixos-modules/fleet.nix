@@ -33,6 +33,13 @@ rec {
       };
     };
 
+  # "ADDRESS:PORT" of the Zipkin that spans go to, which is the first monitor's; null without a monitor.
+  zipkin =
+    let
+      monitors = addresses (withRole "monitor");
+    in
+    if monitors == [ ] then null else endpoint (lib.head monitors) cfg.ports.zipkin;
+
   # As it stands before a colon and a port.
   bracketed = address: if isV6 address then "[${address}]" else address;
   endpoint = address: port: "${bracketed address}:${toString port}";

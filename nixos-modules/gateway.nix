@@ -75,6 +75,8 @@ let
         }
       else
         null;
+    retryBudget = "${./render/haproxy/retry-budget.lua}";
+    spans = if gatewaySpans.collector == null then null else gatewaySpans.socket;
     inherit (defaults) connections;
     inherit (cfg)
       answerSeconds
@@ -124,6 +126,7 @@ let
       takesApiKeys
       ;
   };
+  gatewaySpans = import ./gateway-spans.nix { inherit config lib pkgs; };
 
   # The very file that HAProxy will read, with a certificate of the moment in the place of the server's.
   checkedConfig =
@@ -293,6 +296,7 @@ in
   config = lib.mkIf cfg.enable (
     lib.mkMerge [
       (lib.mkIf needsKeys edgeKeys.units)
+      (lib.mkIf (gatewaySpans.collector != null) gatewaySpans.units)
       {
         assertions = [
           (fleet.notInStore "services.authstack.gateway.tls.file" cfg.tls.file

@@ -53,7 +53,9 @@ in
       };
     };
     networking.firewall = lib.mkIf stack.openFirewall (
-      fleet.reachableFrom (fleet.addresses (fleet.withRole "core")) stack.ports.zipkin
+      fleet.reachableFrom (fleet.addresses (
+        fleet.withRole "core" // fleet.withRole "gateway"
+      )) stack.ports.zipkin
     );
   };
 }

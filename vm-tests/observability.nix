@@ -87,8 +87,13 @@ in
         _, headers, _ = graphql(client, "{ __typename }")
         trace = headers["x-trace-id"]
         found = f"curl --silent --fail http://$(sed -n 's/.*ip=\\([0-9.]*\\).*/\\1/p' /etc/systemd/system/zipkin.service | head -n 1):9411/api/v2/trace/{trace}"
-        spans = json.loads(monitor.wait_until_succeeds(found, timeout=60))
-        t.assertIn(headers["x-served-by"], {span["tags"].get("node") for span in spans})
+        # Both report once a second.
+        spans = json.loads(monitor.wait_until_succeeds(f"{found} | grep '\"gateway\"' | grep '\"auth-core\"'", timeout=60))
+        roots = [span for span in spans if "parentId" not in span]
+        t.assertEqual([span["localEndpoint"]["serviceName"] for span in roots], ["gateway"], spans)
+        cores = [span for span in spans if span["localEndpoint"]["serviceName"] == "auth-core"]
+        t.assertIn(roots[0]["id"], {span["parentId"] for span in cores})
+        t.assertEqual({span["tags"].get("node") for span in spans}, {headers["x-served-by"]})
         gateway.succeed(f"journalctl --unit=haproxy --no-pager | grep {trace}")
 
     with subtest("every panel of the dashboard shows something"):

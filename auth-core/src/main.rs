@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use auth_core::cli::api_key::ApiKeyCommand;
+use auth_core::cli::gateway_spans::GatewaySpans;
 use auth_core::cli::keys::KeysCommand;
 use auth_core::cli::user::UserCommand;
 use auth_core::config::{Config, ConfigArgs};
@@ -49,6 +50,8 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Report the gateway's spans to Zipkin, from HAProxy's access log
+    GatewaySpans(GatewaySpans),
     /// Print the GraphQL schema
     Schema,
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Keys { command, config } => keys(&command, &config),
         Command::User { command, config } => user(&command, &config),
         Command::ApiKey { command, config } => api_key(&command, &config),
+        Command::GatewaySpans(args) => cli::gateway_spans::run(&args),
         Command::Schema => {
             print!("{}", graphql::sdl());
             Ok(())

@@ -1,6 +1,9 @@
 //! Claims a /24 of the loopback network, so that stacks run side by side and every part keeps its usual port.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use anyhow::{Result, bail};
 
@@ -28,9 +31,11 @@ impl Network {
     /// # Errors
     /// When not one of a thousand is free.
     pub fn for_test() -> Result<Self> {
+        // One that was just given back is not taken at once: the last of its processes may still be ending.
+        static TAKEN: AtomicU64 = AtomicU64::new(0);
         let begin = u64::from(std::process::id()) * 131;
-        Self::first_free((0..1000).map(|offset| {
-            let number = (begin + offset * 7) % (64 * 256);
+        Self::first_free((0..1000).map(|_| {
+            let number = (begin + TAKEN.fetch_add(1, Relaxed) * 7) % (64 * 256);
             [127, 128 + (number / 256) as u8, (number % 256) as u8]
         }))
     }

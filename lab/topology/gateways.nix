@@ -1,4 +1,4 @@
-# The gateways, and what brings each the keys that verify tokens.
+# The gateways, and beside each what brings it the keys that verify tokens, and what reports its spans.
 stack:
 let
   inherit (stack)
@@ -84,6 +84,35 @@ let
     }) defaults.edge.keySlots
   );
 
+  # What reports a gateway's spans, where there is a Zipkin.
+  spans = gateway: {
+    name = "${gateway}-spans";
+    kind = "auth-core";
+    url = "file://${spansSocket gateway}";
+    listens = [ ];
+    files = { };
+    command = [
+      programs.auth-core
+      "gateway-spans"
+      "--listen"
+      (spansSocket gateway)
+      "--zipkin"
+      "http://${address.zipkin}:${port.zipkin}/api/v2/spans"
+    ];
+    ready = {
+      kind = "command";
+      command = [
+        "test"
+        "-S"
+        (spansSocket gateway)
+      ];
+    };
+    after = [ ];
+    needs = [ "auth-core" ];
+    uselessWithout = "zipkin";
+  };
+  spansSocket = gateway: "${own gateway}/spans.sock";
+
   gateway = name: rec {
     inherit name;
     kind = "haproxy";
@@ -108,6 +137,7 @@ let
             "localhost"
           ];
           nodes = runningNodes;
+          spans = if wanted "${name}-spans" then spansSocket name else null;
           gateways =
             if builtins.length runningGateways > 1 then
               {
@@ -119,6 +149,7 @@ let
               }
             else
               null;
+          retryBudget = toString (render + "/haproxy/retry-budget.lua");
           extraGlobal = [ "stats socket ${own name}/admin.sock mode 600 level admin expose-fd listeners" ];
           routes = routesTo (changed.routes or labRoutes);
           addresses = { inherit (address) sample1 sample2; };
@@ -151,4 +182,4 @@ let
     ready = http "http://${address.${name}}:${port.gatewayMetrics}/healthz";
   };
 in
-map edgeKeys gateways ++ map gateway gateways
+map edgeKeys gateways ++ map spans gateways ++ map gateway gateways

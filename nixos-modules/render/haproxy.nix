@@ -11,7 +11,9 @@
   # The auth-core nodes: [ { name; address = "ADDRESS:PORT"; weight ? 100; } ].
   nodes,
   # Where log lines go, in HAProxy's own words.
-  log ? "stdout format raw local0",
+  log ? (import ./haproxy/log.nix).target "stdout",
+  # The socket of what reports the gateway's spans, which reads the log, too; null without a Zipkin.
+  spans ? null,
   # Lines added to the `global` section, such as the admin socket's.
   extraGlobal ? [ ],
   # The names and addresses under which clients know the gateway; requests for others are refused. Their port is not looked at.
@@ -23,6 +25,8 @@
   # The gateways that count together, this one included: { self = NAME; all = [ { name; address = "ADDRESS:PORT"; } ]; }, each with where it
   # listens for the others; null for one alone.
   gateways ? null,
+  # Path of haproxy/retry-budget.lua.
+  retryBudget,
   # The rest is in defaults.nix, each with its reason.
   # How many connections are held open.
   connections,
@@ -189,10 +193,21 @@ else
   ''
     # Rendered by nixos-modules/render/haproxy.nix: change it there.
     global
-      log ${log}
+    ${indented ([ "log ${log}" ] ++ optionals (spans != null) [ "log ${logging.target spans}" ])}
       maxconn ${toString (connections.clients + connections.redirected + connections.inside)}
     ${indented (
-      import ./haproxy/tls.nix tlsProfile ++ counting.global ++ edgeAuth.global ++ apiKeys.global ++ extraGlobal
+      import ./haproxy/tls.nix tlsProfile
+      ++ counting.global
+      ++ [
+        # Since 3.1 HAProxy wants to be told, and warns where it is not.
+        ".if version_atleast(3.1-dev0)"
+        "  tune.lua.bool-sample-conversion normal"
+        ".endif"
+        "lua-load ${retryBudget}"
+      ]
+      ++ edgeAuth.global
+      ++ apiKeys.global
+      ++ extraGlobal
     )}
 
     defaults
@@ -213,7 +228,7 @@ else
       maxconn ${toString connections.clients}
       # At a reload a client that is about to use an open connection again is answered on it once more.
       option idle-close-on-response
-    ${indented fewConnections}
+    ${indented (fewConnections ++ logging.begin)}
       # Here rather than in `defaults`, where HAProxy 3.0.0 frees them twice.
     ${indented errors.own}
 
@@ -321,6 +336,7 @@ else
       retries 3
       retry-on conn-failure empty-response response-timeout
       http-request disable-l7-retry if { var(txn.may_change) -m bool } !{ req.hdr(idempotency-key) -m found }
+      http-request disable-l7-retry if { lua.retries_spent -m bool }
 
       http-response set-header x-served-by %s
       default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2 maxconn ${toString connections.perNode} pool-max-conn ${toString connections.idlePerNode}

@@ -93,8 +93,18 @@ let
     # Where files are is no matter.
     "haproxy.cfg" =
       lib.replaceStrings
-        [ "${../render/haproxy/ask-core.lua}" "/run/authstack-edge-keys" ]
-        [ "/ask-core.lua" "/keys" ]
+        [
+          "${../render/haproxy/ask-core.lua}"
+          "${../render/haproxy/retry-budget.lua}"
+          "/run/authstack-edge-keys"
+          "/run/authstack-gateway-spans/log.sock"
+        ]
+        [
+          "/ask-core.lua"
+          "/retry-budget.lua"
+          "/keys"
+          "/spans.sock"
+        ]
         (on "gateway").services.haproxy.config;
     "prometheus.json" = pretty (withoutNull {
       global = prometheus.globalConfig;

@@ -104,7 +104,9 @@ let
         }
         // lib.optionalAttrs config.services.authstack.gateway.enable {
           "${name}-haproxy.cfg" = plain (
-            lib.replaceStrings [ "${../render/haproxy/ask-core.lua}" ] [ "/ask-core.lua" ]
+            lib.replaceStrings
+              [ "${../render/haproxy/ask-core.lua}" "${../render/haproxy/retry-budget.lua}" ]
+              [ "/ask-core.lua" "/retry-budget.lua" ]
               config.services.haproxy.config
           );
         }

@@ -17,6 +17,15 @@ use crate::config::{Config, ConfigError};
 /// A Zipkin that takes longer than this for a batch is taken to be away, and the batch is lost.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Where Zipkin takes spans.
+pub const EXPECTED: &str = "http://HOST:PORT/api/v2/spans";
+
+/// Whether a URL can be one of Zipkin's.
+pub fn is_collector(url: &str) -> bool {
+    url.parse::<Uri>()
+        .is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some())
+}
+
 /// What sends spans to `tracing.zipkin_url`; nothing without it.
 ///
 /// # Errors
@@ -25,15 +34,8 @@ pub fn exporter(config: &Config) -> Result<Option<ZipkinExporter>, ConfigError> 
     let Some(url) = &config.tracing.zipkin_url else {
         return Ok(None);
     };
-    let unusable = || {
-        ConfigError(format!(
-            "tracing.zipkin_url = {url:?}: expected http://HOST:PORT/api/v2/spans"
-        ))
-    };
-    let usable = url
-        .parse::<Uri>()
-        .is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
-    if !usable {
+    let unusable = || ConfigError(format!("tracing.zipkin_url = {url:?}: expected {EXPECTED}"));
+    if !is_collector(url) {
         return Err(unusable());
     }
     let client = Client {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::raw;
-use crate::support::{SERVING, TestStack, code, eventually, start};
+use crate::support::{CHEAP, SERVING, TestStack, code, eventually, start, start_changed};
 
 #[tokio::test]
 async fn each_line_of_the_gateways_log_is_a_json_object_whatever_a_client_sends() {
@@ -62,6 +62,34 @@ async fn each_line_of_the_gateways_log_is_a_json_object_whatever_a_client_sends(
     }
     assert_eq!((methods["BREW"], methods["OPTIONS"]), (1, 1), "{lines}");
     assert!(lines.contains("handshake"), "{lines}");
+}
+
+#[tokio::test]
+async fn the_longest_line_of_the_log_is_whole() {
+    let host = format!("{}.example.org", ["a"; 100].join("."));
+    let parts = ["auth1", "gateway", "sample1"];
+    let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
+        let route = format!("{host}/");
+        setup.gateway = Some(json!({ "routes": { route: { "servers": { "sample1:8080": {} } } } }));
+    })
+    .await;
+    // Each of these takes two bytes in the log.
+    let (method, path) = ("M".repeat(40), "\"".repeat(300));
+    let request = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let answer = raw::send(&stack, 1, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let line = eventually("its line", || async {
+        log(&stack)
+            .lines()
+            .find(|line| line.contains(&host))
+            .map(str::to_owned)
+    })
+    .await;
+    let entry: Value =
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!(entry["route"], format!("{host}:"));
+    assert_eq!(entry["path"].as_str().map(str::len), Some(256));
+    assert!(line.len() > 1024, "{}", line.len());
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod missing_programs;
 mod monitoring;
 mod mutual_tls;
 mod raw;
+mod retry_budget;
 mod route_limits;
 mod route_rules;
 mod route_servers;

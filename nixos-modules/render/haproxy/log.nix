@@ -3,6 +3,8 @@ let
   # What a client writes is bounded, so that no line is cut.
   longestMethod = 32;
   longestPath = 256;
+  # All of it in JSON's escapes, with the rest of the line; HAProxy would cut at 1024 by itself.
+  longestLine = 2048;
 
   object =
     fields:
@@ -12,6 +14,10 @@ let
     ''"${builtins.replaceStrings [ ''"'' ] [ ''\"'' ] text}"'';
 in
 {
+  # What reads the lines: standard output, or a socket of datagrams, which HAProxy never waits for.
+  target = place: "${place} len ${toString longestLine} format raw local0";
+  # Before the body is waited for. By HAProxy's clock, in microseconds, so that what nodes do lies between this and the end.
+  begin = [ "tcp-request content set-var(txn.began) date(0,us)" ];
   # Kept for the line, which is written when the request is gone. The path is without its query, which can carry a token.
   keep = [
     "http-request set-var(txn.method) method,bytes(0,${toString longestMethod})"
@@ -22,6 +28,9 @@ in
       object [
         ''"time":"%tr"''
         ''"trace_id":"%[var(txn.trace_id)]"''
+        ''"span_id":"%[var(txn.span_id)]"''
+        ''"began":"%[var(txn.began)]"''
+        ''"ended":"%[date(0,us)]"''
         ''"client":"%ci"''
         ''"method":"%[var(txn.method),json(utf8s)]"''
         ''"path":"%[var(txn.path),json(utf8s)]"''
@@ -29,6 +38,9 @@ in
         ''"status":%ST''
         ''"node":"%s"''
         ''"milliseconds":%Ta''
+        ''"queue_ms":%Tw''
+        ''"connect_ms":%Tc''
+        ''"response_ms":%Tr''
         ''"retries":"%rc"''
         ''"end":"%tsc"''
       ]

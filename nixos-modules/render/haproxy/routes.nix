@@ -255,6 +255,7 @@ let
         "retries 3"
         "retry-on conn-failure empty-response response-timeout"
         "http-request disable-l7-retry unless METH_GET or { method OPTIONS }"
+        "http-request disable-l7-retry if { lua.retries_spent -m bool }"
       ]
       ++ (balance route).settings
       ++ builtins.attrValues (

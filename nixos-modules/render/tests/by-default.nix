@@ -59,6 +59,8 @@ in
       listen = "127.77.0.1:8443";
       statsListen = "127.77.0.1:8404";
       certificate = "/lab/keys/gateway.pem";
+      retryBudget = "/retry-budget.lua";
+      spans = "/spans.sock";
       hosts = [ "127.77.0.1" ];
       nodes = cores;
       # The lab's own services.

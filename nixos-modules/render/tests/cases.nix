@@ -14,6 +14,7 @@ let
     listen = "127.0.0.1:8443";
     statsListen = "127.0.0.1:8404";
     certificate = "/keys/gateway.pem";
+    retryBudget = "/retry-budget.lua";
     hosts = [ "auth.example.org" ];
     nodes = [
       {
@@ -72,6 +73,7 @@ in
         }
       ];
       log = "10.0.0.9:514 local0";
+      spans = "/run/spans.sock";
       extraGlobal = [ "stats socket /run/admin.sock mode 600 level admin" ];
       hosts = [
         "auth.example.org"

@@ -52,11 +52,15 @@ in
     builtins.replaceStrings
       [
         (toString ../haproxy/ask-core.lua)
+        (toString ../haproxy/retry-budget.lua)
         "/lab/parts/gateway/keys"
+        "/lab/parts/gateway/spans.sock"
       ]
       [
         "/ask-core.lua"
+        "/retry-budget.lua"
         "/keys"
+        "/spans.sock"
       ]
       (part "gateway").files."haproxy.cfg";
   "prometheus.json" = pretty (fromJSON (part "prometheus").files."prometheus.json");

@@ -1,0 +1,117 @@
+//! What a service gets whose every server fails: hardly more requests than clients send. Where one fails, clients see nothing of it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use lab::network::Network;
+use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpListener,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::support::{CHEAP, TestStack, start_changed};
+
+/// A server in a network of the lab that takes each request and breaks off without an answer, as one does that crashes. Answers where it
+/// is, and how many it has taken.
+pub fn break_off(network: &Network) -> (String, Arc<AtomicUsize>) {
+    let listener = std::net::TcpListener::bind(format!("{}.99:0", network.prefix()));
+    let listener = listener.expect("a free port");
+    listener.set_nonblocking(true).expect("it can wait");
+    let listener = TcpListener::from_std(listener).expect("a listener");
+    let address = listener.local_addr().expect("an address").to_string();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&taken);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let counter = Arc::clone(&counter);
+            tokio::spawn(async move {
+                // A health check connects, and says nothing.
+                let mut line = String::new();
+                if matches!(BufReader::new(stream).read_line(&mut line).await, Ok(1..)) {
+                    counter.fetch_add(1, Relaxed);
+                }
+            });
+        }
+    });
+    (address, taken)
+}
+
+/// Asks `/shop` 200 times a second, for ten seconds, whatever becomes of the requests before. Answers how often with which status.
+async fn load(stack: &TestStack) -> BTreeMap<u16, usize> {
+    const RATE: u64 = 200;
+    const SECONDS: u64 = 10;
+    let url = stack.url("gateway") + "/shop";
+    let clients: Vec<_> = (0..120).map(|number| stack.client_at(number)).collect();
+    let mut ticks = interval(Duration::from_micros(1_000_000 / RATE));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut under_way = JoinSet::new();
+    for client in clients.iter().cycle().take((RATE * SECONDS) as usize) {
+        ticks.tick().await;
+        // HAProxy closes the connection after a 502, and does not say so.
+        under_way.spawn(client.get(&url).header("connection", "close").send());
+    }
+    let mut statuses = BTreeMap::new();
+    for answer in under_way.join_all().await {
+        let status = answer.expect("an answer").status().as_u16();
+        *statuses.entry(status).or_default() += 1;
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn a_service_whose_every_server_breaks_off_does_not_get_each_request_four_times() {
+    let mut taken = Vec::new();
+    let parts = ["auth1", "gateway"];
+    let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
+        let servers = [(); 2].map(|()| {
+            let (address, counter) = break_off(&setup.network);
+            taken.push(counter);
+            address
+        });
+        setup.gateway = Some(json!({ "routes": { "/shop": { "servers": {
+            &servers[0]: {}, &servers[1]: {},
+        }}}}));
+    })
+    .await;
+    let taken = || taken.iter().map(|taken| taken.load(Relaxed)).sum::<usize>();
+
+    // One alone is tried as often as it may be.
+    let alone = stack.client.get(stack.url("gateway") + "/shop").send();
+    let status = alone.await.expect("an answer").status();
+    assert_eq!((status.as_u16(), taken()), (502, 4));
+
+    let statuses = load(&stack).await;
+    let asked = statuses[&502];
+    assert_eq!(statuses.len(), 1, "{statuses:?}");
+    // What was saved up is used within the first seconds; after that there are 0.25 for each request.
+    let each = (taken() - 4) as f64 / asked as f64;
+    println!("{each} tries for each of {asked} requests");
+    assert!((1.0..2.0).contains(&each), "{each} tries for each request");
+}
+
+#[tokio::test]
+async fn one_server_of_two_that_goes_on_breaking_off_costs_no_failed_request() {
+    let mut taken = None;
+    let parts = ["auth1", "gateway", "sample1"];
+    let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
+        let (breaks_off, counter) = break_off(&setup.network);
+        taken = Some(counter);
+        setup.gateway = Some(json!({ "routes": { "/shop": { "servers": {
+            "sample1:8080": {}, &breaks_off: {},
+        }}}}));
+    })
+    .await;
+    let statuses = load(&stack).await;
+    assert_eq!(statuses, BTreeMap::from([(200, 2000)]));
+    let taken = taken.map_or(0, |taken| taken.load(Relaxed));
+    assert!(taken >= 1000, "{taken} of the requests went there first");
+}
