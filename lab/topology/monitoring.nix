@@ -27,6 +27,7 @@ let
     # No patience in the lab.
     scrapeInterval = "1s";
     ruleFiles = [ "${own "prometheus"}/rules.json" ];
+    inherit (defaults.monitoring) runbooks slo;
     targets = {
       auth-core = runningNodes;
       gateway = builtins.concatMap (name: target name port.gatewayMetrics) gateways;
@@ -66,6 +67,7 @@ let
       import (render + "/alertmanager.nix") {
         inherit (defaults.monitoring) receivers;
         groupWait = "1s";
+        groupInterval = "1s";
       }
     );
     optional = true;
@@ -130,6 +132,7 @@ let
   grafanaFiles = import (render + "/grafana.nix") {
     prometheusUrl = prometheus.url;
     folder = "${own "grafana"}/dashboards";
+    inherit (defaults.monitoring) runbooks slo;
   };
   grafana = {
     name = "grafana";
