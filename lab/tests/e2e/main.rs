@@ -24,3 +24,4 @@ mod support;
 mod tls;
 mod tracing;
 mod two_gateways;
+mod webhook;
