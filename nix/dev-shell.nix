@@ -23,7 +23,11 @@ let
     util-linux = [ pkgs.util-linux ];
     curl = [ pkgs.curl ];
     postgresql = [ pkgs.postgresql ];
-    prometheus = [ pkgs.prometheus ];
+    # promtool is an output of its own.
+    prometheus = [
+      pkgs.prometheus
+      pkgs.prometheus.cli
+    ];
     prometheus-alertmanager = [ debianNames ];
     prometheus-node-exporter = [ debianNames ];
     default-jre-headless = [ pkgs.jre_headless ];

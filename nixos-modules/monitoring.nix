@@ -12,10 +12,12 @@ let
   fleet = import ./fleet.nix { inherit config lib; };
   monitors = fleet.withRole "monitor";
   defaults = (import ./render/defaults.nix).monitoring;
+  # Each objective must leave a budget that the fastest of the alerts can see being spent.
+  objective = types.numbers.between 0.95 0.99999;
   watched = stack.nodes ? ${stack.host} && monitors != { };
 
   prometheus = import ./render/prometheus.nix {
-    inherit (cfg) scrapeInterval;
+    inherit (cfg) scrapeInterval slo runbooks;
     coreCa = stack.internalTls.ca;
     targets = {
       auth-core = fleet.targets stack.ports.core (fleet.withRole "core");
@@ -32,6 +34,7 @@ let
   };
 
   grafana = import ./render/grafana.nix {
+    inherit (cfg) slo runbooks;
     prometheusUrl = "http://127.0.0.1:${toString config.services.prometheus.port}";
     folder = pkgs.linkFarm "authstack-dashboards" (
       lib.mapAttrsToList (name: dashboard: {
@@ -66,12 +69,68 @@ in
       example = [
         {
           name = "operators";
+          slack_configs = [
+            {
+              api_url_file = "/run/credentials/alertmanager.service/slack-url";
+              channel = "#operators";
+              send_resolved = true;
+            }
+          ];
           webhook_configs = [ { url = "http://127.0.0.1:5001/"; } ];
         }
       ];
       description = ''
-        Receivers of alerts, in Alertmanager's notation; the first one gets all. By default alerts are only shown on
-        Alertmanager's page. Keep secrets in files, and name those here (`url_file`, `auth_password_file`).
+        Receivers of alerts, in Alertmanager's notation; the first one gets all. By default nobody is told: alerts are only shown
+        on Alertmanager's page, and NixOS warns of that. Keep secrets in files, and name those here (`api_url_file`,
+        `auth_password_file`, `credentials_file`): what stands here itself is readable by every user of the host.
+        `docs/how-to/be-told-of-alerts.md` has examples of a webhook, Slack and e-mail.
+      '';
+    };
+
+    slo = {
+      logInSuccess.objective = mkOption {
+        type = objective;
+        default = defaults.slo.logInSuccess.objective;
+        description = ''
+          Share of log-ins, of thirty days, that shall not fail by the service's own fault: `INTERNAL`, `OVERLOADED`, `UNAVAILABLE`, or no
+          answer of a node. A wrong password is no failure. Alerts tell when failures spend what is left to one too fast.
+        '';
+      };
+      logInLatency.objective = mkOption {
+        type = objective;
+        default = defaults.slo.logInLatency.objective;
+        description = "Share of log-ins, of thirty days, that shall take no longer than {option}`slo.logInLatency.seconds`.";
+      };
+      logInLatency.seconds = mkOption {
+        # The bounds of the core's histogram.
+        type =
+          types.addCheck types.number (
+            seconds:
+            lib.elem seconds [
+              0.1
+              0.25
+              0.5
+              1
+              2.5
+              5
+              10
+            ]
+          )
+          // {
+            description = "0.1, 0.25, 0.5, 1, 2.5, 5 or 10";
+          };
+        default = defaults.slo.logInLatency.seconds;
+        description = "How long a log-in may take, in the core, the wait for a hash included.";
+      };
+    };
+
+    runbooks = mkOption {
+      type = types.strMatching "https?://.+[^/]";
+      default = defaults.runbooks;
+      example = "https://wiki.example.org/authstack";
+      description = ''
+        URL of the folder of runbooks: alerts and dashboards link to `NAME.md` in it. They are in `docs/runbooks/` of the
+        repository, whose owner the default cannot know.
       '';
     };
   };
@@ -81,6 +140,9 @@ in
       services.prometheus.exporters.node = {
         enable = true;
         listenAddress = fleet.bracketed fleet.self.address;
+        # Which units have failed; of services alone, for there are many others.
+        enabledCollectors = [ "systemd" ];
+        extraFlags = [ "--collector.systemd.unit-include=.+[.]service" ];
       };
       systemd.services.prometheus-node-exporter = fleet.waitingForAddress { };
       networking.firewall = lib.mkIf stack.openFirewall (
@@ -89,8 +151,18 @@ in
     })
 
     (lib.mkIf cfg.enable {
+      # A receiver without any integration is a name alone.
+      warnings =
+        lib.optional (!lib.any (lib.hasSuffix "_configs") (lib.attrNames (lib.head cfg.receivers)))
+          ''
+            Nobody is told of alerts of authstack: they are only shown on Alertmanager's page. Set services.authstack.monitoring.receivers,
+            as docs/how-to/be-told-of-alerts.md tells.
+          '';
+
       services.prometheus = {
         enable = true;
+        # The error budget is of thirty days.
+        retentionTime = lib.mkDefault "32d";
         listenAddress = "127.0.0.1";
         globalConfig = prometheus.config.global;
         scrapeConfigs = prometheus.config.scrape_configs;

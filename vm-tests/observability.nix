@@ -1,10 +1,16 @@
 # Who runs the stack sees what it does: every part is measured, an outage is told and its end too, a request can be followed
-# from the gateway into the core, and the dashboard shows something in every panel.
+# from the gateway into the core, and the dashboards show something in every panel.
 { lib, ... }:
 let
-  dashboard = import ../nixos-modules/render/dashboard.nix;
-  queries = map (target: builtins.replaceStrings [ "$__rate_interval" ] [ "1m" ] target.expr) (
-    lib.concatMap (panel: panel.targets) dashboard.panels
+  # Where all is well these are empty.
+  troubles = [
+    "Authstack: hosts: Units that failed, by name"
+    "Authstack: overview: What fires"
+  ];
+  queries = map (query: query.expr) (
+    lib.filter (query: !lib.elem query.panel troubles) (
+      import ../nixos-modules/render/tests/queries.nix
+    )
   );
 in
 {
@@ -96,7 +102,7 @@ in
         t.assertEqual({span["tags"].get("node") for span in spans}, {headers["x-served-by"]})
         gateway.succeed(f"journalctl --unit=haproxy --no-pager | grep {trace}")
 
-    with subtest("every panel of the dashboard shows something"):
+    with subtest("every panel of the dashboards shows something"):
         begin_load(client)
         for query in json.loads(r"""${builtins.toJSON queries}"""):
             wait_for(f"there is data for {query}", lambda query=query: ask(query))

@@ -29,6 +29,7 @@ let
     scrapeInterval = "1s";
     inherit coreCa;
     ruleFiles = [ "${own "prometheus"}/rules.json" ];
+    inherit (defaults.monitoring) runbooks slo;
     targets = {
       auth-core = runningNodes;
       gateway = builtins.concatMap (name: target name port.gatewayMetrics) gateways;
@@ -68,6 +69,7 @@ let
       import (render + "/alertmanager.nix") {
         inherit (defaults.monitoring) receivers;
         groupWait = "1s";
+        groupInterval = "1s";
       }
     );
     optional = true;
@@ -132,6 +134,7 @@ let
   grafanaFiles = import (render + "/grafana.nix") {
     prometheusUrl = prometheus.url;
     folder = "${own "grafana"}/dashboards";
+    inherit (defaults.monitoring) runbooks slo;
   };
   grafana = {
     name = "grafana";

@@ -119,6 +119,15 @@
     scrapeInterval = "15s";
     # The first hears of every alert. This one tells nobody: alerts are only shown on Alertmanager's page.
     receivers = [ { name = "page"; } ];
+    # Where the pages are that alerts link to. OWNER is who hosts the repository.
+    runbooks = "https://github.com/OWNER/authstack/blob/main/docs/runbooks";
+    # The share of log-ins, of thirty days, that shall be answered as they should, and in time.
+    slo = {
+      logInSuccess.objective = 0.999;
+      # Two or three times what a hash takes, on a node that is busy.
+      logInLatency.objective = 0.99;
+      logInLatency.seconds = 2.5;
+    };
     # How many spans Zipkin keeps.
     maxSpans = 100000;
   };

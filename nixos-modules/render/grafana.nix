@@ -4,6 +4,9 @@
   prometheusUrl,
   # Path of the folder with the dashboards.
   folder,
+  # Of dashboards/default.nix: the objectives of log-ins, and where the runbooks are.
+  slo,
+  runbooks,
 }:
 {
   # Sections of grafana.ini: it tells nobody that it runs.
@@ -38,5 +41,5 @@
   };
 
   # What is in the folder.
-  dashboards."authstack.json" = import ./dashboard.nix;
+  dashboards = import ./dashboards { inherit slo runbooks; };
 }

@@ -11,6 +11,9 @@
   ruleFiles ? [ ],
   # Prometheus' own duration notation.
   scrapeInterval,
+  # Of rules/default.nix: the objectives of log-ins, and where the runbooks are.
+  slo,
+  runbooks,
 }:
 let
   metricsPaths = {
@@ -35,14 +38,6 @@ let
       labels.node = target.name;
     }) targets.${job};
   };
-
-  alert = name: severity: wait: expr: summary: {
-    alert = name;
-    inherit expr;
-    for = wait;
-    labels = { inherit severity; };
-    annotations = { inherit summary; };
-  };
 in
 {
   config = {
@@ -59,21 +54,8 @@ in
     ];
   };
 
-  rules.groups = [
-    {
-      name = "authstack";
-      rules = [
-        (alert "TargetDown" "warning" "30s" "up == 0"
-          "{{ $labels.job }} on {{ $labels.node }} does not answer its scrapes"
-        )
-        (alert "NodeOutOfRotation" "warning" "30s"
-          ''haproxy_server_status{proxy="auth-core",state="UP"} == 0''
-          "The gateway sends nothing to {{ $labels.server }}: its health check fails"
-        )
-        (alert "NoNodeLeft" "critical" "5s" ''haproxy_backend_active_servers{proxy="auth-core"} == 0''
-          "No auth-core node is in rotation: every request is refused"
-        )
-      ];
-    }
-  ];
+  rules = import ./rules {
+    inherit slo runbooks;
+    gateways = builtins.length (targets.gateway or [ ]);
+  };
 }

@@ -68,6 +68,8 @@ let
       (import ../render/grafana.nix {
         prometheusUrl = null;
         folder = null;
+        slo = null;
+        runbooks = null;
       }).datasources.datasources;
   datasources = monitor.services.grafana.provision.datasources.settings;
   zipkin = monitor.systemd.services.zipkin;

@@ -36,11 +36,26 @@ let
   toOrders.servers."10.0.0.7:9000" = { };
   route = prefix: settings: also { gateway.routes.${prefix} = settings; };
 
-  # { WHAT = { config; says; }; }: exactly one complaint, with this in it. `null` for none.
+  # { WHAT = { config; says; }; }: exactly one complaint, with this in it. `null` for none. `warns` is the same for warnings.
   cases = {
     "a fleet of one" = {
       config = fleetOfOne;
       says = null;
+    };
+    "alerts of which nobody is told" = {
+      config = fleetOfOne;
+      warns = "Nobody is told of alerts of authstack";
+    };
+    "alerts of which somebody is told" = {
+      config = also {
+        monitoring.receivers = [
+          {
+            name = "operators";
+            webhook_configs = [ { url = "http://127.0.0.1:5001/"; } ];
+          }
+        ];
+      };
+      warns = null;
     };
     "a host that is not in the fleet" = {
       config = also { host = "auth3"; };
@@ -205,20 +220,19 @@ let
     lib.filter (lib.hasInfix "authstack") (
       map (entry: entry.message) (lib.filter (entry: !entry.assertion) (evaluate config).assertions)
     );
+  warnings = config: lib.filter (lib.hasInfix "authstack") (evaluate config).warnings;
   problems = lib.concatLists (
     lib.mapAttrsToList (
       what: case:
       let
-        found = complaints case.config;
+        found = (if case ? warns then warnings else complaints) case.config;
+        says = case.warns or case.says;
         asExpected =
-          if case.says == null then
-            found == [ ]
-          else
-            lib.length found == 1 && lib.hasInfix case.says (lib.head found);
+          if says == null then found == [ ] else lib.length found == 1 && lib.hasInfix says (lib.head found);
       in
       lib.optional (!asExpected) ''
         ${what}
-          should be ${if case.says == null then "accepted" else "refused with: ${case.says}"}
+          should be ${if says == null then "accepted" else "refused with: ${says}"}
           complaints: ${if found == [ ] then "none" else lib.concatStringsSep "\n" found}
       ''
     ) cases

@@ -31,3 +31,4 @@ mod support;
 mod tls;
 mod tracing;
 mod two_gateways;
+mod webhook;

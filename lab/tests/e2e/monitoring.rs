@@ -1,6 +1,26 @@
-//! The operator's view: metrics of every part, the gateway's statistics page.
+//! The operator's view: metrics of every part, dashboards, rules, alerts, the gateway's statistics page.
 
-use crate::support::{SERVING, eventually, start};
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use lab::{TopologyName, programs};
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
+
+use crate::{
+    support::{CHEAP, SERVING, TestStack, eventually, start, start_with},
+    webhook,
+};
+
+/// Panels without data where all is well.
+const TROUBLES: [&str; 2] = [
+    "Authstack: hosts: Units that failed, by name",
+    "Authstack: overview: What fires",
+];
+
+/// What may be missing: nothing fires, and there need not be a systemd whose units node-exporter could tell of.
+const MAY_BE_MISSING: [&str; 2] = ["ALERTS", "node_systemd_unit_state"];
 
 #[tokio::test]
 async fn prometheus_sees_every_target_up() {
@@ -28,8 +48,76 @@ async fn prometheus_sees_every_target_up() {
     .await;
 }
 
+/// A metric that nothing exports, or a label that it does not have, is seen here.
 #[tokio::test]
-async fn the_alert_for_a_dead_target_reaches_alertmanager() {
+async fn every_panel_and_every_rule_reads_metrics_that_are_there_and_the_panels_show_something() {
+    let stack = start_with(TopologyName::Cluster, &[], Some(CHEAP)).await;
+    stack.load(2, 10, 8).await.assert_no_failure();
+    let queries = queries_of_dashboards();
+    let rules = eventually("every rule was evaluated without an error", || async {
+        let rules = rules(&stack).await;
+        let well = rules.iter().all(|rule| rule.health == "ok");
+        (!rules.is_empty() && well).then_some(rules)
+    })
+    .await;
+
+    let exprs = queries.iter().map(|query| &query.expr);
+    let mut read: Vec<_> = exprs
+        .chain(rules.iter().map(|rule| &rule.query))
+        .flat_map(|expr| selectors(expr))
+        .filter(|selector| !MAY_BE_MISSING.contains(&metric(selector)))
+        .collect();
+    read.sort();
+    read.dedup();
+    assert!(read.len() > 100, "{read:?}");
+    for selector in read {
+        eventually(&format!("{selector} is there"), || async {
+            (!ask(&stack, &selector).await.is_empty()).then_some(())
+        })
+        .await;
+    }
+
+    for query in queries {
+        let Query { panel, expr } = query;
+        let systemd = selectors(&expr)
+            .iter()
+            .any(|selector| metric(selector) == "node_systemd_unit_state");
+        if systemd || TROUBLES.contains(&panel.as_str()) {
+            // Prometheus understands it at least.
+            ask(&stack, &expr).await;
+            continue;
+        }
+        eventually(&format!("{panel} shows something: {expr}"), || async {
+            let values = ask(&stack, &expr).await;
+            values.iter().any(|value| value.is_finite()).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_killed_core_is_told_to_a_webhook_within_half_a_minute_and_so_is_its_return() {
+    let stack = start(&["auth1", "auth2", "gateway", "prometheus", "alertmanager"]).await;
+    let (url, mut told) = webhook::listen().await;
+    receive_at(&stack, &url).await;
+
+    stack.stack.kill_part("auth1").await.unwrap();
+    let alert = next(&mut told, "firing").await;
+    assert_eq!(alert["labels"]["severity"], "warning");
+    assert_eq!(
+        alert["annotations"]["summary"],
+        "The gateway gateway sends nothing to auth1: its health check fails"
+    );
+    let page = alert["annotations"]["runbook_url"].as_str().unwrap();
+    let (_, page) = page.rsplit_once("/docs/").unwrap();
+    assert!(repository().join("docs").join(page).exists(), "{page}");
+
+    stack.stack.start_part("auth1").await.unwrap();
+    next(&mut told, "resolved").await;
+}
+
+#[tokio::test]
+async fn the_alert_that_no_node_is_left_reaches_alertmanager() {
     let stack = start(&["auth1", "auth2", "gateway", "prometheus", "alertmanager"]).await;
     stack.stack.kill_part("auth1").await.unwrap();
     stack.stack.kill_part("auth2").await.unwrap();
@@ -73,4 +161,133 @@ async fn zipkins_own_management_is_closed_and_its_metrics_are_there() {
         let answer = stack.client.get(format!("{root}{path}")).send().await;
         assert_eq!(answer.unwrap().status(), expected, "{path}");
     }
+}
+
+/// A query of a panel.
+#[derive(Deserialize)]
+struct Query {
+    panel: String,
+    expr: String,
+}
+
+fn queries_of_dashboards() -> Vec<Query> {
+    let program = &programs::find(&["nix-instantiate"]).unwrap()["nix-instantiate"];
+    let output = Command::new(program)
+        .args(["--eval", "--strict", "--json", "--store", "dummy://"])
+        .arg(repository().join("nixos-modules/render/tests/queries.nix"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// A rule, as Prometheus has it: `health` is "ok" once it was evaluated.
+#[derive(Deserialize)]
+struct Rule {
+    query: String,
+    health: String,
+}
+
+async fn rules(stack: &TestStack) -> Vec<Rule> {
+    let mut answer = stack
+        .json(&(stack.url("prometheus") + "/api/v1/rules"))
+        .await;
+    let groups = answer["data"]["groups"].as_array_mut().unwrap();
+    let rules = groups.iter_mut().map(|group| group["rules"].take());
+    rules
+        .flat_map(|rules| serde_json::from_value::<Vec<Rule>>(rules).unwrap())
+        .collect()
+}
+
+/// The values that Prometheus answers now.
+async fn ask(stack: &TestStack, expr: &str) -> Vec<f64> {
+    let url = stack.url("prometheus") + "/api/v1/query";
+    let url = Url::parse_with_params(&url, [("query", expr)]).unwrap();
+    let answer = stack.json(url.as_str()).await;
+    assert_eq!(answer["status"], "success", "{expr}: {answer}");
+    let series = answer["data"]["result"].as_array().unwrap();
+    let values = series.iter().map(|series| series["value"][1].as_str());
+    values
+        .map(|value| value.unwrap().parse().unwrap())
+        .collect()
+}
+
+/// What an expression reads: names with their braces. Other than labels and keywords, our metrics have a `_` or a `:` in their names, but for two;
+/// other than functions, no parenthesis after them.
+fn selectors(expr: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let mut found = Vec::new();
+    let mut rest = expr;
+    while let Some(begin) = rest.find(|c: char| is_name(c) || c == '"') {
+        rest = &rest[begin..];
+        if let Some(text) = rest.strip_prefix('"') {
+            rest = text.split_once('"').expect("the end of a text").1;
+            continue;
+        }
+        let (name, after) = rest.split_at(rest.find(|c| !is_name(c)).unwrap_or(rest.len()));
+        rest = after;
+        let is_metric = name.contains(['_', ':']) || ["up", "ALERTS"].contains(&name);
+        if !is_metric || after.trim_start().starts_with('(') {
+            continue;
+        }
+        let braces = match after.find('}') {
+            Some(end) if after.starts_with('{') => &after[..=end],
+            _ => "",
+        };
+        found.push(format!("{name}{braces}"));
+        rest = &after[braces.len()..];
+    }
+    found
+}
+
+fn metric(selector: &str) -> &str {
+    selector.split('{').next().unwrap_or_default()
+}
+
+#[test]
+fn what_an_expression_reads_is_found_in_it() {
+    let expr = r#"clamp_min(sum by (node) (rate(a_total{code="5(x_y)x"}[5m])) - up, 0) > a:b_c or ALERTS{x="y"}"#;
+    assert_eq!(
+        selectors(expr),
+        [
+            r#"a_total{code="5(x_y)x"}"#,
+            "up",
+            "a:b_c",
+            r#"ALERTS{x="y"}"#
+        ]
+    );
+}
+
+/// Gives the receiver that the lab has, and that tells nobody, a webhook.
+async fn receive_at(stack: &TestStack, url: &str) {
+    let file = stack
+        .directory()
+        .join("parts/alertmanager/alertmanager.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    config["receivers"][0]["webhook_configs"] = json!([{ "url": url }]);
+    fs::write(&file, config.to_string()).unwrap();
+    let reload = stack.url("alertmanager") + "/-/reload";
+    let answer = stack.client.post(reload).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
+}
+
+/// The next that the webhook is told of auth1 being out of rotation.
+async fn next(told: &mut UnboundedReceiver<Value>, status: &str) -> Value {
+    let wanted = async {
+        loop {
+            let alert = told.recv().await.expect("the webhook listens");
+            let labels = &alert["labels"];
+            if labels["alertname"] == "NodeOutOfRotation" && alert["status"] == status {
+                assert_eq!(labels["server"], "auth1", "{alert}");
+                return alert;
+            }
+        }
+    };
+    timeout(Duration::from_secs(30), wanted)
+        .await
+        .unwrap_or_else(|_| panic!("not told within 30 s: {status}"))
 }

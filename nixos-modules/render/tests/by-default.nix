@@ -9,7 +9,7 @@ let
     (target "auth3" "127.77.0.13:8080")
   ];
   prometheus = import ../prometheus.nix {
-    inherit (defaults.monitoring) scrapeInterval;
+    inherit (defaults.monitoring) runbooks scrapeInterval slo;
     ruleFiles = [ "/lab/parts/prometheus/rules.json" ];
     targets = {
       alertmanager = [ (target "alertmanager" "127.77.0.22:9093") ];
@@ -52,6 +52,7 @@ in
       (import ../grafana.nix {
         prometheusUrl = "http://127.77.0.21:9090";
         folder = "/dashboards";
+        inherit (defaults.monitoring) runbooks slo;
       }).datasources;
   "haproxy.cfg" = import ../haproxy.nix (
     defaults.gateway

@@ -7,6 +7,7 @@ let
   grafana = import ../grafana.nix {
     prometheusUrl = "http://127.0.0.1:9090";
     folder = "/dashboards";
+    inherit (defaults.monitoring) runbooks slo;
   };
   pretty = import ./pretty.nix;
 
@@ -53,6 +54,7 @@ let
     coreCa = "/keys/cores-ca.pem";
     ruleFiles = [ "/etc/rules.json" ];
     scrapeInterval = "5s";
+    inherit (defaults.monitoring) runbooks slo;
   };
 in
 {
@@ -188,7 +190,7 @@ in
     pretty
       (prometheus {
         targets = { };
-        inherit (defaults.monitoring) scrapeInterval;
+        inherit (defaults.monitoring) runbooks scrapeInterval slo;
       }).config;
 
   "alertmanager.json" = pretty (
@@ -207,5 +209,7 @@ in
   );
 
   "grafana-datasources.json" = pretty grafana.datasources;
-  "grafana-dashboard.json" = pretty (import ../dashboard.nix);
+  # What each panel of each dashboard asks, and one dashboard in full: Grafana's notation is long.
+  "grafana-queries.json" = pretty (import ./queries.nix);
+  "grafana-database.json" = pretty grafana.dashboards."database.json";
 }

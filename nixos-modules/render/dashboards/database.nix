@@ -1,0 +1,155 @@
+# The database, as the cores see it: SQLite or PostgreSQL.
+{ panels }:
+let
+  inherit (panels)
+    by
+    gauge
+    lines
+    quantile
+    row
+    stat
+    timeline
+    ;
+  node = ''node=~"$node"'';
+  used = ''auth_database_connections{state="used",${node}}'';
+in
+panels.dashboard {
+  title = "Authstack: database";
+  uid = "authstack-database";
+  description = "Whether it answers the cores, how many connections they use, how long it takes.";
+  job = "auth-core";
+  rows = [
+    (row 5 [
+      (stat {
+        title = "Nodes that reach it";
+        description = "As many are ready, by the gateways' health checks. Each asks the database.";
+        thresholds = [
+          [ "red" ]
+          [
+            "green"
+            1
+          ]
+        ];
+        runbook = "DatabaseDown";
+        queries = [
+          (by "ready" ''sum(max by (server) (haproxy_server_status{proxy="auth-core",state="UP"}))'')
+        ];
+      })
+      (stat {
+        title = "Answers `UNAVAILABLE`";
+        description = "In the last hour: the database did not answer.";
+        thresholds = [
+          [ "green" ]
+          [
+            "red"
+            1
+          ]
+        ];
+        runbook = "DatabaseDown";
+        queries = [
+          (by "unavailable" ''sum(increase(auth_requests_total{outcome="unavailable",${node}}[1h]))'')
+        ];
+      })
+      (gauge {
+        title = "Connections";
+        description = "Used ones, of as many as there may be.";
+        unit = "percentunit";
+        max = 1;
+        thresholds = [
+          [ "green" ]
+          [
+            "orange"
+            0.8
+          ]
+          [
+            "red"
+            1
+          ]
+        ];
+        runbook = "DatabaseConnectionsExhausted";
+        queries = [
+          (by "{{node}}" "sum by (node) (${used}) / sum by (node) (auth_database_connections_max{${node}})")
+        ];
+      })
+      (timeline {
+        title = "Ready";
+        description = "Each node, by the gateways' health checks.";
+        max = 1;
+        runbook = "DatabaseDown";
+        queries = [
+          (by "{{server}}" ''max by (server) (haproxy_server_status{proxy="auth-core",state="UP"})'')
+        ];
+      })
+    ])
+    (row 8 [
+      (lines {
+        title = "Connections";
+        description = "At the limit for long, requests wait for one.";
+        runbook = "DatabaseConnectionsExhausted";
+        queries = [
+          (by "{{node}} used" used)
+          (by "{{node}} idle" ''auth_database_connections{state="idle",${node}}'')
+          (by "{{node}} limit" "auth_database_connections_max{${node}}")
+        ];
+      })
+      (lines {
+        title = "Time to answer what needs no hash";
+        description = "`me`, `refresh` and `verifyToken`: most of it is the database's. Half, and 99 of 100, are faster.";
+        unit = "s";
+        queries = [
+          (by "half" (
+            quantile "0.5" "" "auth_request_seconds" ''{operation=~"me|refresh|verifyToken",${node}}''
+          ))
+          (by "99 of 100" (
+            quantile "0.99" "" "auth_request_seconds" ''{operation=~"me|refresh|verifyToken",${node}}''
+          ))
+        ];
+      })
+      (lines {
+        title = "Answers `UNAVAILABLE`";
+        description = "The database did not answer.";
+        unit = "reqps";
+        runbook = "DatabaseDown";
+        queries = [
+          (by "{{node}}" ''sum by (node) (rate(auth_requests_total{outcome="unavailable",${node}}[$__rate_interval]))'')
+        ];
+      })
+    ])
+    (row 8 [
+      (lines {
+        title = "Disks at work";
+        description = "Of all hosts: share of the time. At 1 for long, the database waits for its host's.";
+        unit = "percentunit";
+        max = 1;
+        queries = [
+          (by "{{node}} {{device}}" "rate(node_disk_io_time_seconds_total[$__rate_interval])")
+        ];
+      })
+      (lines {
+        title = "Time to write";
+        description = "Of all hosts: how long the disk takes for one write, on average. Each commit waits for it.";
+        unit = "s";
+        queries = [
+          (by "{{node}} {{device}}" "rate(node_disk_write_time_seconds_total[$__rate_interval]) / (rate(node_disk_writes_completed_total[$__rate_interval]) > 0)")
+        ];
+      })
+      (lines {
+        title = "Disk space";
+        description = "Of all hosts: share of each file system that is left.";
+        unit = "percentunit";
+        max = 1;
+        thresholds = [
+          [ "red" ]
+          [
+            "green"
+            0.1
+          ]
+        ];
+        runbook = "DiskFilling";
+        queries = [
+          (by "{{node}} {{mountpoint}}" ''node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs|squashfs|iso9660"} / node_filesystem_size_bytes'')
+        ];
+      })
+    ])
+  ];
+}

@@ -1,0 +1,80 @@
+# What somebody must hear of, beside the objectives of slo.nix. Each has a page in docs/runbooks/.
+{
+  # NAME: SEVERITY: FOR: EXPR: SUMMARY: a rule.
+  alert,
+  # How many gateways there are.
+  gateways,
+}:
+let
+  nodes = state: ''haproxy_server_status{proxy="auth-core",state="${state}"}'';
+  logIns = outcomes: ''sum(rate(auth_requests_total{operation="logIn",outcome=~"${outcomes}"}[5m]))'';
+  wrong = logIns "invalid_credentials|rate_limited";
+  refused = "sum by (node) (rate(auth_hashes_refused_total[5m]))";
+  # What is in memory, or cannot be written, does not fill.
+  free = ''(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"} / node_filesystem_size_bytes and node_filesystem_readonly == 0)'';
+  # systemd's names of what the fleet's hosts run of ours, and of what renews certificates.
+  units = "(acme-|alertmanager|auth|grafana|haproxy|keepalived|postgresql|prometheus|zipkin).*";
+in
+[
+  (alert "TargetDown" "warning" "30s" "up == 0"
+    "{{ $labels.job }} on {{ $labels.node }} does not answer its scrapes"
+  )
+  (alert "PrometheusNotScraping" "critical" "1m" "avg(up) < 0.5"
+    "Prometheus reaches only {{ $value | humanizePercentage }} of its targets: whatever else is wrong, it may not know"
+  )
+
+  (alert "NodeOutOfRotation" "warning" "20s" "${nodes "UP"} == 0"
+    "The gateway {{ $labels.node }} sends nothing to {{ $labels.server }}: its health check fails"
+  )
+  (alert "NoNodeLeft" "critical" "5s" ''haproxy_backend_active_servers{proxy="auth-core"} == 0''
+    "The gateway {{ $labels.node }} has no auth-core node in rotation: every request is refused"
+  )
+  (alert "NoGatewayLeft" "critical" "30s" ''sum(up{job="gateway"}) == 0''
+    "No gateway answers: nobody reaches the service"
+  )
+  (alert "DatabaseDown" "critical" "20s" ''sum(up{job="auth-core"}) > 0 and sum(${nodes "UP"}) == 0''
+    "{{ $value }} auth-core nodes run and none is ready: the database does not answer them"
+  )
+  (alert "DatabaseConnectionsExhausted" "warning" "2m"
+    ''sum by (node) (auth_database_connections{state="used"}) >= sum by (node) (auth_database_connections_max)''
+    "{{ $labels.node }} uses all its {{ $value }} connections to the database: requests wait for one"
+  )
+  # More than one of twenty.
+  (alert "HashQueueSaturated" "warning" "1m"
+    "${refused} > 0.05 * (${refused} + sum by (node) (rate(auth_hashes_total[5m])))"
+    "{{ $labels.node }} refuses {{ $value | humanize }} password hashes a second: the queue is full"
+  )
+  # Three addresses at their limit of failed log-ins get there, and so do many more that stay below it.
+  (alert "BruteForceWave" "warning" "2m" "${wrong} > 1 and ${wrong} > 3 * ${logIns "ok"}"
+    "{{ $value | humanize }} log-ins a second have a wrong password, many more than succeed"
+  )
+
+  (alert "DiskFilling" "warning" "10m"
+    ''${free} < 0.1 or ${free} < 0.4 and predict_linear(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"}[6h], 86400) < 0''
+    "{{ $labels.mountpoint }} of {{ $labels.node }} has {{ $value | humanizePercentage }} of its space left"
+  )
+  # Tokens allow for 30 seconds. 16 is what the kernel says when nothing has set the clock for long.
+  (alert "ClockSkew" "warning" "10m"
+    "abs(node_time_seconds - timestamp(node_time_seconds)) > 5 or node_timex_sync_status == 0 and node_timex_maxerror_seconds >= 16"
+    "The clock of {{ $labels.node }} is wrong, or nothing keeps it right"
+  )
+  (alert "UnitFailed" "warning" "1m" ''node_systemd_unit_state{state="failed",name=~"${units}"} == 1''
+    "{{ $labels.name }} has failed on {{ $labels.node }}"
+  )
+  (alert "ZipkinDropsSpans" "warning" "1m"
+    "sum by (node) (rate(zipkin_collector_spans_dropped_total[5m]) + rate(zipkin_collector_messages_dropped_total[5m])) > 0"
+    "Zipkin on {{ $labels.node }} drops what it gets: traces have gaps"
+  )
+]
+++ (
+  if gateways < 2 then
+    [ ]
+  else
+    [
+      # One is away, or it is there and the others cannot tell it what clients used up.
+      (alert "GatewayPairDegraded" "warning" "1m"
+        ''up{job="gateway"} == 0 and on () sum(up{job="gateway"}) > 0 or haproxy_process_active_peers < ${toString (gateways - 1)} unless on () up{job="gateway"} == 0''
+        "The gateway {{ $labels.node }} is away or alone: the next fault may reach users"
+      )
+    ]
+)

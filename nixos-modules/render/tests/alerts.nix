@@ -1,0 +1,448 @@
+# Tests of the alerts for `promtool test rules`: data on which each fires, data on which none does, and that each has its page.
+# Answers { "FILE" = CONTENT; }. Builtins only.
+let
+  inherit (builtins)
+    attrNames
+    concatMap
+    elem
+    filter
+    map
+    ;
+  defaults = import ../defaults.nix;
+  runbooks = "https://runbooks.example";
+  rules =
+    (import ../prometheus.nix {
+      targets.gateway = [
+        {
+          name = "gate1";
+          address = "10.0.0.11:8404";
+        }
+        {
+          name = "gate2";
+          address = "10.0.0.12:8404";
+        }
+      ];
+      inherit (defaults.monitoring) scrapeInterval slo;
+      inherit runbooks;
+    }).rules;
+
+  # --- data: a sample each minute. "0+60x9" is ten samples, from 0 on, 60 more each; "@" is as many as needed ---------------------------------
+
+  still = value: "${toString value}x@";
+  growing = perMinute: "0+${toString perMinute}x@";
+  # `before` a minute until the minute `from`, then `after`.
+  from =
+    minute: before: after:
+    "0+${toString before}x${toString minute} ${toString (before * minute + after)}+${toString after}x@";
+
+  logIns =
+    node: outcome:
+    ''auth_requests_total{job="auth-core",node="${node}",operation="logIn",outcome="${outcome}"}'';
+  slow =
+    le: ''auth_request_seconds_bucket{job="auth-core",node="auth1",operation="logIn",le="${le}"}'';
+  timed = ''auth_request_seconds_count{job="auth-core",node="auth1",operation="logIn"}'';
+  server =
+    gateway: node: state:
+    ''haproxy_server_status{job="gateway",node="${gateway}",proxy="auth-core",server="${node}",state="${state}"}'';
+  inRotation =
+    gateway: ''haproxy_backend_active_servers{job="gateway",node="${gateway}",proxy="auth-core"}'';
+  answers =
+    code:
+    ''haproxy_backend_http_responses_total{job="gateway",node="gate1",proxy="auth-core",code="${code}"}'';
+  answered =
+    code:
+    ''haproxy_server_http_responses_total{job="gateway",node="gate1",proxy="auth-core",server="auth1",code="${code}"}'';
+  peers = gateway: ''haproxy_process_active_peers{job="gateway",node="${gateway}"}'';
+  up = job: node: ''up{job="${job}",node="${node}"}'';
+  refused = node: ''auth_hashes_refused_total{job="auth-core",node="${node}"}'';
+  hashes = node: ''auth_hashes_total{job="auth-core",node="${node}"}'';
+  connections = node: ''auth_database_connections{job="auth-core",node="${node}",state="used"}'';
+  host = metric: ''${metric}{job="node-exporter",node="watch"}'';
+  disk =
+    metric: mountpoint: fstype:
+    ''${metric}{job="node-exporter",node="watch",mountpoint="${mountpoint}",fstype="${fstype}"}'';
+  unit =
+    name: ''node_systemd_unit_state{job="node-exporter",node="watch",name="${name}",state="failed"}'';
+  dropped =
+    what: ''zipkin_collector_${what}_dropped_total{job="zipkin",node="watch",transport="http"}'';
+
+  # Every log-in counts 6 s⁻¹ as a good one, in time; some have a wrong password.
+  healthy = {
+    ${up "auth-core" "auth1"} = still 1;
+    ${up "auth-core" "auth2"} = still 1;
+    ${up "gateway" "gate1"} = still 1;
+    ${up "gateway" "gate2"} = still 1;
+    ${up "node-exporter" "watch"} = still 1;
+    ${logIns "auth1" "ok"} = growing 1000;
+    ${logIns "auth1" "invalid_credentials"} = growing 50;
+    ${logIns "auth1" "overloaded"} = still 0;
+    ${logIns "auth1" "internal"} = still 0;
+    ${logIns "auth1" "unavailable"} = still 0;
+    ${slow "1"} = growing 1000;
+    ${slow "2.5"} = growing 1050;
+    ${timed} = growing 1050;
+    ${server "gate1" "auth1" "UP"} = still 1;
+    ${server "gate1" "auth2" "UP"} = still 1;
+    ${server "gate1" "auth2" "DOWN"} = still 0;
+    ${inRotation "gate1"} = still 2;
+    ${inRotation "gate2"} = still 2;
+    ${answers "2xx"} = growing 2000;
+    ${answers "5xx"} = still 0;
+    ${answered "5xx"} = still 0;
+    ${peers "gate1"} = still 1;
+    ${peers "gate2"} = still 1;
+    ${refused "auth1"} = still 0;
+    ${hashes "auth1"} = growing 1050;
+    ${connections "auth1"} = still 9;
+    "auth_database_connections_max{job=\"auth-core\",node=\"auth1\"}" = still 10;
+    ${disk "node_filesystem_avail_bytes" "/" "ext4"} = still 50;
+    ${disk "node_filesystem_size_bytes" "/" "ext4"} = still 100;
+    ${disk "node_filesystem_readonly" "/" "ext4"} = still 0;
+    # Full, and nobody's concern.
+    ${disk "node_filesystem_avail_bytes" "/run" "tmpfs"} = still 0;
+    ${disk "node_filesystem_size_bytes" "/run" "tmpfs"} = still 100;
+    ${disk "node_filesystem_readonly" "/run" "tmpfs"} = still 0;
+    ${disk "node_filesystem_avail_bytes" "/image" "squashfs"} = still 0;
+    ${disk "node_filesystem_size_bytes" "/image" "squashfs"} = still 100;
+    ${disk "node_filesystem_readonly" "/image" "squashfs"} = still 1;
+    ${host "node_time_seconds"} = growing 60;
+    ${host "node_timex_sync_status"} = still 1;
+    ${host "node_timex_maxerror_seconds"} = still "0.1";
+    ${unit "haproxy.service"} = still 0;
+    ${unit "somebody-elses.service"} = still 1;
+    ${dropped "spans"} = still 0;
+    ${dropped "messages"} = still 0;
+  };
+
+  # --- what must fire on which data. A case without `fires` must not fire ----------------------------------------
+
+  failing =
+    share: "${share} of log-ins fail by the service's own fault: the error budget is spent too fast";
+  slowed = share: "${share} of log-ins take longer than 2.5 s: the error budget is spent too fast";
+  cases = [
+    {
+      alert = "TargetDown";
+      data.${up "auth-core" "auth2"} = still 0;
+      labels = {
+        job = "auth-core";
+        node = "auth2";
+      };
+      fires.warning = "auth-core on auth2 does not answer its scrapes";
+    }
+    {
+      alert = "PrometheusNotScraping";
+      data.${up "auth-core" "auth1"} = still 0;
+      data.${up "auth-core" "auth2"} = still 0;
+      data.${up "gateway" "gate1"} = still 0;
+      fires.critical = "Prometheus reaches only 40% of its targets: whatever else is wrong, it may not know";
+    }
+    {
+      alert = "NodeOutOfRotation";
+      data.${server "gate1" "auth2" "UP"} = still 0;
+      data.${server "gate1" "auth2" "DOWN"} = still 1;
+      labels = {
+        job = "gateway";
+        node = "gate1";
+        proxy = "auth-core";
+        server = "auth2";
+        state = "UP";
+      };
+      fires.warning = "The gateway gate1 sends nothing to auth2: its health check fails";
+    }
+    {
+      alert = "NoNodeLeft";
+      data.${inRotation "gate2"} = still 0;
+      labels = {
+        job = "gateway";
+        node = "gate2";
+        proxy = "auth-core";
+      };
+      fires.critical = "The gateway gate2 has no auth-core node in rotation: every request is refused";
+    }
+    {
+      alert = "NoGatewayLeft";
+      data.${up "gateway" "gate1"} = still 0;
+      data.${up "gateway" "gate2"} = still 0;
+      fires.critical = "No gateway answers: nobody reaches the service";
+    }
+    {
+      alert = "GatewayPairDegraded";
+      data.${up "gateway" "gate2"} = still 0;
+      data.${peers "gate1"} = still 0;
+      data.${peers "gate2"} = null;
+      labels = {
+        job = "gateway";
+        node = "gate2";
+      };
+      fires.warning = "The gateway gate2 is away or alone: the next fault may reach users";
+    }
+    {
+      alert = "GatewayPairDegraded";
+      data.${peers "gate1"} = still 0;
+      labels = {
+        job = "gateway";
+        node = "gate1";
+      };
+      fires.warning = "The gateway gate1 is away or alone: the next fault may reach users";
+    }
+    {
+      alert = "DatabaseDown";
+      data.${server "gate1" "auth1" "UP"} = still 0;
+      data.${server "gate1" "auth2" "UP"} = still 0;
+      fires.critical = "2 auth-core nodes run and none is ready: the database does not answer them";
+    }
+    {
+      # There is another alert where the nodes are away.
+      alert = "DatabaseDown";
+      data.${server "gate1" "auth1" "UP"} = still 0;
+      data.${server "gate1" "auth2" "UP"} = still 0;
+      data.${up "auth-core" "auth1"} = still 0;
+      data.${up "auth-core" "auth2"} = still 0;
+    }
+    {
+      alert = "DatabaseConnectionsExhausted";
+      data.${connections "auth1"} = still 10;
+      labels.node = "auth1";
+      fires.warning = "auth1 uses all its 10 connections to the database: requests wait for one";
+    }
+    {
+      alert = "HashQueueSaturated";
+      data.${refused "auth1"} = growing 300;
+      data.${hashes "auth1"} = growing 1200;
+      labels.node = "auth1";
+      fires.warning = "auth1 refuses 5 password hashes a second: the queue is full";
+    }
+    {
+      alert = "HashQueueSaturated";
+      data.${refused "auth1"} = growing 30;
+    }
+    {
+      alert = "BruteForceWave";
+      data.${logIns "auth1" "invalid_credentials"} = growing 6000;
+      fires.warning = "100 log-ins a second have a wrong password, many more than succeed";
+    }
+    {
+      # Many people, some of whom mistype.
+      alert = "BruteForceWave";
+      data.${logIns "auth1" "ok"} = growing 6000;
+      data.${logIns "auth1" "invalid_credentials"} = growing 900;
+    }
+    {
+      # A quiet service, on which some people mistype.
+      alert = "BruteForceWave";
+      data.${logIns "auth1" "ok"} = growing 5;
+    }
+    {
+      alert = "DiskFilling";
+      data.${disk "node_filesystem_avail_bytes" "/" "ext4"} = still 8;
+      labels = {
+        fstype = "ext4";
+        job = "node-exporter";
+        mountpoint = "/";
+        node = "watch";
+      };
+      fires.warning = "/ of watch has 8% of its space left";
+    }
+    {
+      # At 30 of 100, and full in ten hours.
+      alert = "DiskFilling";
+      data.${disk "node_filesystem_avail_bytes" "/" "ext4"} = "45-0.05x@";
+      minutes = 300;
+      labels = {
+        fstype = "ext4";
+        job = "node-exporter";
+        mountpoint = "/";
+        node = "watch";
+      };
+      fires.warning = "/ of watch has 30% of its space left";
+    }
+    {
+      alert = "ClockSkew";
+      data.${host "node_time_seconds"} = "9+60x@";
+      labels = {
+        job = "node-exporter";
+        node = "watch";
+      };
+      fires.warning = "The clock of watch is wrong, or nothing keeps it right";
+    }
+    {
+      alert = "ClockSkew";
+      data.${host "node_timex_sync_status"} = still 0;
+      data.${host "node_timex_maxerror_seconds"} = still 16;
+      labels = {
+        job = "node-exporter";
+        node = "watch";
+      };
+      fires.warning = "The clock of watch is wrong, or nothing keeps it right";
+    }
+    {
+      alert = "UnitFailed";
+      data.${unit "acme-order-renew-auth.example.org.service"} = still 1;
+      labels = {
+        job = "node-exporter";
+        node = "watch";
+        name = "acme-order-renew-auth.example.org.service";
+        state = "failed";
+      };
+      fires.warning = "acme-order-renew-auth.example.org.service has failed on watch";
+    }
+    {
+      alert = "ZipkinDropsSpans";
+      data.${dropped "spans"} = growing 1;
+      labels.node = "watch";
+      fires.warning = "Zipkin on watch drops what it gets: traces have gaps";
+    }
+
+    # 2 % for the last of eleven hours, of which six hours see a third; Prometheus knows of no others.
+    {
+      alert = "LogInErrorBudgetBurn";
+      data.${logIns "auth1" "internal"} = from 600 0 21;
+      minutes = 660;
+      fires.critical = failing "1.813%";
+      fires.warning = failing "0.1815%";
+    }
+    # The same at its beginning, and soon after its end.
+    {
+      alert = "LogInErrorBudgetBurn";
+      data.${logIns "auth1" "internal"} = from 600 0 21;
+      minutes = 630;
+    }
+    {
+      alert = "LogInErrorBudgetBurn";
+      data.${logIns "auth1" "internal"} = "0x600 21+21x60 1281x@";
+      minutes = 675;
+      fires.warning = failing "0.1804%";
+    }
+    # 0.8 % for six hours.
+    {
+      alert = "LogInErrorBudgetBurn";
+      data.${logIns "auth1" "overloaded"} = growing 8;
+      minutes = 420;
+      fires.critical = failing "0.7561%";
+      fires.warning = failing "0.7561%";
+    }
+    # 0.4 %, and 0.15 %, for all that Prometheus knows of.
+    {
+      alert = "LogInErrorBudgetBurn";
+      data.${logIns "auth1" "unavailable"} = growing 4;
+      minutes = 420;
+      fires.warning = failing "0.3795%";
+    }
+    {
+      alert = "LogInErrorBudgetBurn";
+      data.${logIns "auth1" "unavailable"} = growing "1.5";
+      minutes = 420;
+      fires.warning = failing "0.1427%";
+    }
+    # What the gateway says in the place of a node, and not what a node says by 5xx, which is in its own count.
+    {
+      alert = "LogInErrorBudgetBurn";
+      data.${answers "5xx"} = from 600 0 200;
+      data.${answered "5xx"} = from 600 0 100;
+      minutes = 630;
+      fires.critical = failing "2.206%";
+      fires.warning = failing "0.237%";
+    }
+    {
+      alert = "LogInErrorBudgetBurn";
+      data.${answers "5xx"} = growing 200;
+      data.${answered "5xx"} = growing 200;
+    }
+    # Too few to tell anybody: seven of eight, at night.
+    {
+      alert = "LogInErrorBudgetBurn";
+      data.${logIns "auth1" "ok"} = "0x600 1x@";
+      data.${logIns "auth1" "invalid_credentials"} = still 0;
+      data.${logIns "auth1" "internal"} = "0x600 7x@";
+      minutes = 605;
+    }
+    # A quarter takes too long.
+    {
+      alert = "LogInLatencyBudgetBurn";
+      data.${slow "2.5"} = from 600 1050 787;
+      minutes = 660;
+      fires.critical = slowed "23.12%";
+      fires.warning = slowed "2.277%";
+    }
+  ];
+
+  # --- the files ------------------------------------------------------------------------------------------------------
+
+  alerts = concatMap (
+    group: map (rule: rule.alert) (filter (rule: rule ? alert) group.rules)
+  ) rules.groups;
+  firing = filter (case: case ? fires) cases;
+  pages = attrNames (builtins.readDir ../../../docs/runbooks);
+  panels = concatMap (dashboard: dashboard.panels) (
+    builtins.attrValues (import ../dashboards { inherit (defaults.monitoring) runbooks slo; })
+  );
+  linked = concatMap (panel: map (link: baseNameOf link.url) panel.links) panels;
+  reference = builtins.readFile ../../../docs/reference/metrics.md;
+  isIn = text: part: builtins.replaceStrings [ part ] [ "" ] text != text;
+  without = names: filter (name: !(elem name names));
+  complaints =
+    map (name: "no data here makes ${name} fire") (without (map (case: case.alert) firing) alerts)
+    ++ map (name: "there is no alert ${name}") (without alerts (map (case: case.alert) cases))
+    ++ map (name: "${name} has no page docs/runbooks/${name}.md") (
+      filter (name: !(elem "${name}.md" pages)) alerts
+    )
+    ++ map (page: "a panel links to ${page}, and docs/runbooks/ has no such page") (
+      filter (page: !(elem page pages)) linked
+    )
+    ++ map (name: "docs/reference/metrics.md has no row for ${name}") (
+      filter (name: !(isIn reference "[${name}](")) alerts
+    )
+    ++ map (page: "docs/runbooks/${page} is about no alert") (
+      without (map (name: "${name}.md") alerts) pages
+    );
+
+  # The alert must be as the case says after so many minutes, an hour unless it needs more.
+  minutes = case: case.minutes or 60;
+  series =
+    minutes: data:
+    map (name: {
+      series = name;
+      values = builtins.replaceStrings [ "@" ] [ (toString minutes) ] data.${name};
+    }) (filter (name: data.${name} != null) (attrNames data));
+  expect = minutes: alert: fires: labels: {
+    eval_time = "${toString minutes}m";
+    alertname = alert;
+    exp_alerts = map (severity: {
+      exp_labels = labels // {
+        inherit severity;
+      };
+      exp_annotations = {
+        summary = fires.${severity};
+        runbook_url = "${runbooks}/${alert}.md";
+      };
+    }) (attrNames fires);
+  };
+  test = case: {
+    interval = "1m";
+    input_series = series (minutes case) (healthy // case.data);
+    alert_rule_test = [
+      (expect (minutes case) case.alert (case.fires or { }) (case.labels or { }))
+    ];
+  };
+in
+if complaints != [ ] then
+  throw (builtins.concatStringsSep "\n" complaints)
+else
+  {
+    "rules.json" = rules;
+    "tests.json" = {
+      rule_files = [ "rules.json" ];
+      # So that three days take seconds.
+      evaluation_interval = "5m";
+      tests = map test cases ++ [
+        {
+          interval = "1m";
+          input_series = series 1440 healthy;
+          alert_rule_test = concatMap (minutes: map (alert: expect minutes alert { } { }) alerts) [
+            60
+            1440
+          ];
+        }
+      ];
+    };
+  }
