@@ -5,19 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
-use super::{Pools, Store};
+use super::{Pools, Store, migrations};
 use crate::config::{ConfigError, Database};
 use crate::error::Cause;
 use crate::telemetry::metrics::Connections;
-
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long a request waits for a connection, a new one included.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -160,13 +156,17 @@ impl Store {
             Pools::Sqlite(pool) => {
                 // sqlx takes no lock on SQLite: two nodes that start together would both create the tables.
                 let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-                SQLITE.run_direct(None, &mut *transaction, false).await?;
+                migrations::sqlite()
+                    .run_direct(None, &mut *transaction, false)
+                    .await?;
                 transaction.commit().await?;
             }
             Pools::Postgres(pool) => {
                 // sqlx holds an advisory lock meanwhile. It ends with the connection, whatever goes wrong.
                 let mut connection = pool.acquire().await?.detach();
-                POSTGRES.run_direct(None, &mut connection, false).await?;
+                migrations::postgres()
+                    .run_direct(None, &mut connection, false)
+                    .await?;
                 connection.close().await?;
             }
         }

@@ -7,13 +7,18 @@ use crate::email::Email;
 pub const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
 
 /// The wrong passwords that were given for an e-mail.
-#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy)]
 pub struct FailedLogIns {
     /// How many in a row.
     pub failures: i64,
     /// When the last was, in seconds since 1970.
     pub last_at: i64,
 }
+
+from_row!(FailedLogIns {
+    failures: i64,
+    last_at: i64
+});
 
 impl Store {
     /// The wrong passwords for an e-mail that are still remembered at `now` (seconds since 1970).

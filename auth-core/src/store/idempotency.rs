@@ -4,13 +4,17 @@ use super::{Store, StoreError, stored_seconds};
 use crate::idempotency::{IdempotencyKey, REMEMBERED_SECONDS};
 
 /// A mutation that was carried out.
-#[derive(sqlx::FromRow)]
 pub struct Remembered {
     /// See [`IdempotencyKey::request_tag`].
     pub request_tag: Vec<u8>,
     /// The session that it began or carried on, if it did.
     pub session_id: Option<String>,
 }
+
+from_row!(Remembered {
+    request_tag: Vec<u8>,
+    session_id: Option<String>
+});
 
 /// What forgets the keys that are too old.
 pub(super) const FORGET: &str = "DELETE FROM idempotency_keys WHERE created_at <= $1";

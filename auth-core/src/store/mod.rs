@@ -14,11 +14,27 @@ macro_rules! on {
     };
 }
 
+// What sqlx's derive would write: its crate of macros would have sqlx, TLS and tokio compiled once more, for the compiler.
+macro_rules! from_row {
+    ($row:ident { $($column:ident: $type:ty),* }) => {
+        impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $row
+        where
+            for<'name> &'name str: sqlx::ColumnIndex<R>,
+            $($type: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
+        {
+            fn from_row(row: &'r R) -> sqlx::Result<Self> {
+                Ok(Self { $($column: row.try_get(stringify!($column))?),* })
+            }
+        }
+    };
+}
+
 mod api_keys;
 mod changes;
 mod connect;
 mod guesses;
 mod idempotency;
+mod migrations;
 mod session_accounts;
 mod sessions;
 
@@ -42,7 +58,7 @@ use crate::idempotency::IdempotencyKey;
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An account as it is stored.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub struct Account {
     /// UUID version 7.
     pub id: String,
@@ -55,6 +71,14 @@ pub struct Account {
     /// Not 0: disabled by the operator.
     pub disabled: i64,
 }
+
+from_row!(Account {
+    id: String,
+    email: String,
+    password_hash: String,
+    role: String,
+    disabled: i64
+});
 
 /// What went wrong with a query.
 #[derive(Debug)]

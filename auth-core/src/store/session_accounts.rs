@@ -18,12 +18,26 @@ const SQL: &str = "SELECT s.id AS session, s.expires_at, a.id, a.email, a.passwo
      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
      $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)";
 
-#[derive(Clone, sqlx::FromRow)]
+#[derive(Clone)]
 struct SessionAccount {
     session: String,
     expires_at: i64,
-    #[sqlx(flatten)]
     account: Account,
+}
+
+impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for SessionAccount
+where
+    for<'name> &'name str: sqlx::ColumnIndex<R>,
+    String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Ok(Self {
+            session: row.try_get("session")?,
+            expires_at: row.try_get("expires_at")?,
+            account: Account::from_row(row)?,
+        })
+    }
 }
 
 /// Those who ask.

@@ -7,7 +7,7 @@ use super::{Store, StoreError, stored_seconds};
 use crate::idempotency::IdempotencyKey;
 
 /// A session as it is stored.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub struct StoredSession {
     /// UUID version 7; the `sid` of its access tokens.
     pub id: String,
@@ -20,6 +20,14 @@ pub struct StoredSession {
     /// In seconds since 1970.
     pub expires_at: i64,
 }
+
+from_row!(StoredSession {
+    id: String,
+    account_id: String,
+    family_hash: Vec<u8>,
+    token_hash: Vec<u8>,
+    expires_at: i64
+});
 
 /// What forgets the sessions that have expired.
 pub(super) const FORGET: &str = "DELETE FROM sessions WHERE expires_at <= $1";
