@@ -109,12 +109,11 @@ let
   };
 
   addresses = lib.mapAttrs (_: node: node.address) stack.nodes;
-  routeProblems =
-    (import ./render/haproxy/routes.nix {
-      inherit (cfg) routes;
-      inherit addresses;
-      inherit (cfg.tls) clientCa;
-    }).problems;
+  routeProblems = import ./render/haproxy/route-problems.nix {
+    inherit (cfg) routes;
+    inherit addresses;
+    inherit (cfg.tls) clientCa;
+  };
   takesApiKeys = lib.any (route: route.apiKeys) (lib.attrValues cfg.routes);
   needsKeys =
     takesApiKeys || lib.any (route: route.requireToken != false) (lib.attrValues cfg.routes);
@@ -361,37 +360,12 @@ in
           serviceConfig.Restart = "on-failure";
         };
 
-        systemd.services.authstack-certificate = lib.mkIf (cfg.tls.source == "internal-ca") {
-          description = "Make the gateway's certificate, by a certificate authority of this host's own";
-          wantedBy = [ "multi-user.target" ];
-          before = [ "haproxy.service" ];
-          path = [ pkgs.openssl ];
-          script = ''
-            cd "$STATE_DIRECTORY"
-            new="-x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256"
-            if [ ! -s ca.pem ]; then
-              openssl req $new -days 3650 -subj "/CN=authstack at ${stack.domain}" \
-                -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca-key.pem -out ca.pem.new
-              mv ca.pem.new ca.pem
-              chmod a+r ca.pem
-            fi
-            name=$(openssl x509 -in gateway.pem -noout -ext subjectAltName 2>/dev/null || true)
-            if ! openssl x509 -in gateway.pem -noout -checkend 2592000 2>/dev/null || [[ "$name" != *"DNS:${stack.domain}"* ]]; then
-              openssl req $new -days 365 -CA ca.pem -CAkey ca-key.pem -subj "/CN=${stack.domain}" \
-                -addext subjectAltName=DNS:${stack.domain} -addext basicConstraints=critical,CA:FALSE \
-                -addext extendedKeyUsage=serverAuth -keyout gateway-key.pem -out gateway.pem.new
-              cat gateway-key.pem >> gateway.pem.new
-              mv gateway.pem.new gateway.pem
-            fi
-          '';
-          serviceConfig = import ./hardening.nix // {
-            Type = "oneshot";
-            RemainAfterExit = true;
-            StateDirectory = "authstack/certificates";
-            StateDirectoryMode = "0755";
-            PrivateNetwork = true;
-          };
-        };
+        systemd.services.authstack-certificate = lib.mkIf (cfg.tls.source == "internal-ca") (
+          import ./internal-certificate.nix {
+            inherit pkgs;
+            inherit (stack) domain;
+          }
+        );
 
         networking.firewall = lib.mkMerge [
           (lib.mkIf cfg.openFirewall {

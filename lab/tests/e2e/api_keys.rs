@@ -2,12 +2,12 @@
 
 use std::{fs, process::Command};
 
-use lab::programs;
+use lab::{TopologyName, programs};
 use reqwest::header::WWW_AUTHENTICATE;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::edge::get;
-use crate::support::{TestStack, code, eventually, start};
+use crate::support::{CHEAP, TestStack, code, eventually, start, start_changed};
 
 const PARTS: &[&str] = &["auth1", "auth2", "gateway", "sample1", "gateway-keys"];
 
@@ -117,4 +117,35 @@ async fn a_gateway_that_was_restarted_has_the_keys_at_once_and_one_that_lost_the
     stack.stack.start_part("gateway").await.unwrap();
     let (status, _, _) = get(&stack, "/machines", &[("x-api-key", &key)]).await;
     assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn each_key_has_a_limit_of_its_own_wherever_it_is_used() {
+    let mut stack = start_changed(TopologyName::Single, PARTS, Some(CHEAP), |setup| {
+        setup.gateway = Some(json!({ "routes": { "/machines": {
+            "servers": { "sample1:8080": {} },
+            "apiKeys": true,
+            "limits": { "by": "subject", "windows": [{ "count": 3, "seconds": 3600 }] },
+        } } }));
+    })
+    .await;
+    let keys =
+        ["billing", "shipping"].map(|name| api_key(&stack, &["add", name, "--scope", "/machines"]));
+    // What is refused for want of a known key does not count.
+    eventually("the gateway knows both keys", || async {
+        let map = stack.directory().join("parts/gateway/keys/api-keys.map");
+        let shown = format!("show map {}", map.display());
+        let known = stack.admin("gateway", &shown).await;
+        (known.contains(" billing") && known.contains(" shipping")).then_some(())
+    })
+    .await;
+    for key in &keys {
+        for number in 0..5 {
+            // From another address each time.
+            stack.move_client_to(number);
+            let (status, headers, body) = get(&stack, "/machines", &[("x-api-key", key)]).await;
+            let expected = if number < 3 { 200 } else { 429 };
+            assert_eq!(status, expected, "number {number}: {headers:?} {body}");
+        }
+    }
 }

@@ -19,9 +19,7 @@ let
     attrNames
     concatLists
     concatStringsSep
-    elem
     filter
-    hasAttr
     head
     map
     match
@@ -30,86 +28,6 @@ let
     ;
   optionals = condition: list: if condition then list else [ ];
   errors = import ./errors.nix;
-
-  # Nothing else gets into HAProxy's text.
-  segment = "[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*";
-  hostName = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?";
-  isPrefix = prefix: match "(${hostName})?(/|(/${segment})+)" prefix != null;
-  ofTheCore = [
-    "/graphql"
-    "/.well-known/jwks.json"
-    "/healthz"
-  ];
-  isIp = host: match "[0-9]{1,3}(\\.[0-9]{1,3}){3}|\\[[0-9a-fA-F:.]+]" host != null;
-  parseServer = match "([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+]):([0-9]{1,5})";
-
-  problemsOf =
-    prefix: route:
-    let
-      option = ''services.authstack.gateway.routes."${prefix}"'';
-      ofServer =
-        server:
-        let
-          parts = parseServer server;
-        in
-        if parts == null then
-          "${option}.servers: \"${server}\" is not ADDRESS:PORT or HOST:PORT, such as \"10.0.0.7:8080\" or \"[fd00::7]:8080\"."
-        else if !(isIp (head parts) || hasAttr (head parts) addresses) then
-          "${option}.servers: ${head parts} is neither an IP address nor a host of services.authstack.nodes; those are ${toString (attrNames addresses)}."
-        else
-          null;
-    in
-    filter (problem: problem != null) (
-      [
-        (
-          if !isPrefix prefix then
-            "${option}: a route is a path such as \"/orders\", or a host and a path such as \"shop.example.org/orders\", of letters, digits, `.`, `_` and `-`, without a `/` at the end."
-          else
-            null
-        )
-        (if elem prefix ofTheCore then "${option}: this path is auth-core's own." else null)
-        (if route.servers == { } then "${option}.servers is empty: name at least one." else null)
-        (
-          if route.roles != [ ] && route.requireToken == false then
-            "${option}.roles: who has which role is told by a token. Set requireToken = true, or \"live\"."
-          else
-            null
-        )
-        (
-          if route.limits.by == "subject" && route.requireToken == false && !route.apiKeys then
-            "${option}.limits.by: whose request it is is told by a token or an API key. Set requireToken = true, apiKeys = true, or limits.by = \"address\"."
-          else
-            null
-        )
-        (
-          if route.requireClientCertificate && clientCa == null then
-            "${option}.requireClientCertificate: whose certificates? Set services.authstack.gateway.tls.clientCa."
-          else
-            null
-        )
-        (
-          if builtins.length route.limits.windows > 2 then
-            "${option}.limits.windows: HAProxy counts in two windows at most, such as a minute and an hour."
-          else
-            null
-        )
-        (
-          if route.cacheSeconds > 0 && (route.requireToken != false || route.apiKeys || route.sticky) then
-            "${option}.cacheSeconds: an answer is kept for everybody, so neither a token, an API key nor a cookie may be needed for it."
-          else
-            null
-        )
-      ]
-      ++ map (
-        role:
-        if match "[A-Za-z0-9_-]+" role == null then
-          "${option}.roles: \"${role}\" is no name of a role."
-        else
-          null
-      ) route.roles
-      ++ map ofServer (attrNames route.servers)
-    );
-  problems = concatLists (builtins.attrValues (builtins.mapAttrs problemsOf routes));
 
   nameOf = builtins.replaceStrings [ "/" ] [ ":" ];
   known = map (
@@ -175,7 +93,7 @@ let
   server =
     address:
     let
-      parts = parseServer address;
+      parts = import ./server-address.nix address;
       host = head parts;
       port = head (tail parts);
       ip = addresses.${host} or host;
@@ -272,7 +190,7 @@ let
 in
 {
   # What is wrong with the settings, in words.
-  inherit problems;
+  problems = import ./route-problems.nix { inherit routes addresses clientCa; };
   # The hosts that routes name.
   inherit hosts;
   # The names of those that need a token, and of those whose token the core must confirm each time.
