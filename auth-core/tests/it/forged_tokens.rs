@@ -40,7 +40,7 @@ fn our_public_key_is_not_taken_for_a_shared_secret() {
         header.typ.clone_from(&own.typ);
         header.kid.clone_from(&own.kid);
         let forged =
-            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap();
+            jsonwebtoken::encode(&header, &*claims, &EncodingKey::from_secret(&secret)).unwrap();
         assert_eq!(FIXTURE.ring.verify(&forged), Err(TokenError::Invalid));
     }
 }
@@ -133,7 +133,7 @@ fn a_key_that_a_token_brings_along_is_not_used() {
             .unwrap()
             .extend(more.as_object().unwrap().clone());
         let header: Header = serde_json::from_value(header).unwrap();
-        let forged = jsonwebtoken::encode(&header, &claims, &key).unwrap();
+        let forged = jsonwebtoken::encode(&header, &*claims, &key).unwrap();
         assert_eq!(
             FIXTURE.ring.verify(&forged),
             Err(TokenError::Invalid),

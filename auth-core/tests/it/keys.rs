@@ -96,7 +96,7 @@ fn a_key_is_not_accepted_with_the_algorithm_of_another_in_the_same_ring() {
             let mut header = Header::new(algorithm);
             header.typ = Some("at+jwt".to_owned());
             header.kid = Some(kid.clone());
-            let token = jsonwebtoken::encode(&header, &claims, key.as_ref().unwrap()).unwrap();
+            let token = jsonwebtoken::encode(&header, &*claims, key.as_ref().unwrap()).unwrap();
             assert_eq!(
                 ring.verify(&token).is_ok(),
                 own == kid,
@@ -272,7 +272,7 @@ proptest! {
         header.kid = Some(kid);
         let key = EncodingKey::from_ec_pem(&fs::read(dir.path().join("own.pem")).unwrap()).unwrap();
         let claims = ring.verify(&issue(&ring)).unwrap();
-        let token = jsonwebtoken::encode(&header, &claims, &key).unwrap();
+        let token = jsonwebtoken::encode(&header, &*claims, &key).unwrap();
         prop_assert_eq!(ring.verify(&token), Err(TokenError::Invalid));
     }
 }
