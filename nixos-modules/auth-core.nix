@@ -207,8 +207,7 @@ in
       (fleet.notInStore "services.authstack.internalTls.key" stack.internalTls.key "")
       {
         assertion =
-          withTls == (stack.internalTls.certificate != null)
-          && withTls == (stack.internalTls.key != null);
+          withTls == (stack.internalTls.certificate != null) && withTls == (stack.internalTls.key != null);
         message = "services.authstack.internalTls: a core needs all three of ca, certificate and key, or none.";
       }
       (fleet.notInStore "services.authstack.auth-core.database.passwordFile" cfg.database.passwordFile

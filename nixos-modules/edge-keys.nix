@@ -62,7 +62,9 @@ rec {
             "--ca"
             stack.internalTls.ca
           ]
-          ++ map (address: "${coreScheme}://${fleet.endpoint address stack.ports.core}") (fleet.addresses cores)
+          ++ map (address: "${coreScheme}://${fleet.endpoint address stack.ports.core}") (
+            fleet.addresses cores
+          )
         );
         Restart = "always";
         RestartSec = 1;
