@@ -128,7 +128,7 @@ async fn accounts_at_one_address_have_a_limit_each_where_the_route_counts_by_acc
     }
     let (status, _, answer) = get(&stack.client_at(2), &url, Some(&ana)).await;
     assert_eq!(status, 429, "from another address, too");
-    insta::assert_snapshot!(answer["errors"][0]["message"].as_str().expect("a text"), @"Too many requests of this account: 5 are allowed in 60 seconds.");
+    insta::assert_snapshot!(answer["errors"][0]["message"].as_str().expect("a text"), @"Too many requests of this account or API key: 5 are allowed in 60 seconds.");
     assert_eq!(get(&stack.client_at(1), &url, Some(&bob)).await.0, 200);
 }
 
