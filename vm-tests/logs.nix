@@ -125,6 +125,14 @@
         monitor.succeed("ip link set eth1 up")
         wait_for_lines(meanwhile)
 
+    with subtest("nor is a line lost where those who take them are killed"):
+        around = []
+        for unit in ["systemd-journal-remote.service", "authstack-logs.service"]:
+            around += [request() for _ in range(5)]
+            monitor.succeed(f"systemctl kill --signal=KILL {unit}")
+            around += [request() for _ in range(5)]
+        wait_for_lines(around)
+
     with subtest("who goes on after a restart does not send all of it again"):
         for host in [gateway, core1]:
             wait_until_taken(host)
