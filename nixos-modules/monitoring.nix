@@ -47,6 +47,7 @@ let
 in
 {
   imports = [
+    ./logs.nix
     ./nodes.nix
     ./zipkin.nix
   ];

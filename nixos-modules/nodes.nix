@@ -96,7 +96,9 @@ in
           '';
           certificate = ''
             PEM file with the certificate of this host, on cores: for the host's name in {option}`services.authstack.nodes` (DNS)
-            and for its address (IP). Root reads it and its key, at start and at each `systemctl reload auth-core`.
+            and for its address (IP). Root reads it and its key, at start and at each `systemctl reload auth-core`. With
+            {option}`services.authstack.monitoring.logs.enable` all hosts need one, which is a client's and a server's; there it
+            is read at start.
           '';
           key = "PEM file with the private key of that certificate.";
         };
@@ -104,8 +106,8 @@ in
     openFirewall = lib.mkEnableOption "" // {
       description = ''
         Whether the fleet's hosts, and nobody else, reach those ports of this host that are meant for them: the core's for
-        gateways and monitors, metrics for monitors, Zipkin's for cores; and what gateways tell each other: counts of clients' requests,
-        and, with {option}`gateway.virtualAddresses`, VRRP.
+        gateways and monitors, metrics for monitors, Zipkin's for cores, logs for all; and what gateways tell each other: counts of
+        clients' requests, and, with {option}`gateway.virtualAddresses`, VRRP.
       '';
     };
 

@@ -13,6 +13,7 @@ let
     keys = ./keys.nix;
     late-address = ./late-address.nix;
     login = ./login.nix;
+    logs = ./logs.nix;
     observability = ./observability.nix;
     rate-limit = ./rate-limit.nix;
     single-node = ./single-node.nix;

@@ -26,6 +26,11 @@ let
     type = "postgresql";
     url = "postgres://auth-core@10.0.0.5/auth-core";
   };
+  internalTls = {
+    ca = "/run/secrets/ca.pem";
+    certificate = "/run/secrets/auth1.pem";
+    key = "/run/secrets/auth1-key.pem";
+  };
   also = settings: {
     imports = [
       fleetOfOne
@@ -56,6 +61,30 @@ let
         ];
       };
       warns = null;
+    };
+    "logs that are to be sent by a host without a certificate" = {
+      config = also { monitoring.logs.enable = true; };
+      says = "Set\nservices.authstack.internalTls.{ca,certificate,key} on auth1, too";
+    };
+    "logs that are sent to the first of two monitors, with certificates" = {
+      config = also {
+        nodes.watch.address = "10.0.0.9";
+        nodes.watch.roles = [ "monitor" ];
+        monitoring.logs.enable = true;
+        inherit internalTls;
+      };
+      says = null;
+    };
+    "logs that nobody takes" = {
+      config = also {
+        nodes.auth1.roles = [
+          "core"
+          "gateway"
+        ];
+        monitoring.logs.enable = true;
+        inherit internalTls;
+      };
+      says = "no host of services.authstack.nodes has the role `monitor`";
     };
     "a host that is not in the fleet" = {
       config = also { host = "auth3"; };

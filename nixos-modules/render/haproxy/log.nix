@@ -12,6 +12,13 @@ let
       text = "{${builtins.concatStringsSep "," fields}}";
     in
     ''"${builtins.replaceStrings [ ''"'' ] [ ''\"'' ] text}"'';
+
+  # What the core's lines begin with, too: when the line was written, by the clock that HAProxy reads once for both halves.
+  common = message: [
+    ''"timestamp":"%[date,utime(%Y-%m-%dT%H:%M:%S)].%[date(0,us),mod(1000000),add(1000000),regsub(^1,)]Z"''
+    ''"level":"INFO"''
+    ''"message":"${message}"''
+  ];
 in
 {
   # What reads the lines: standard output, or a socket of datagrams, which HAProxy never waits for.
@@ -25,35 +32,39 @@ in
   ];
   formats = [
     "log-format ${
-      object [
-        ''"time":"%tr"''
-        ''"trace_id":"%[var(txn.trace_id)]"''
-        ''"span_id":"%[var(txn.span_id)]"''
-        ''"began":"%[var(txn.began)]"''
-        ''"ended":"%[date(0,us)]"''
-        ''"client":"%ci"''
-        ''"method":"%[var(txn.method),json(utf8s)]"''
-        ''"path":"%[var(txn.path),json(utf8s)]"''
-        ''"route":"%[var(txn.route)]"''
-        ''"status":%ST''
-        ''"node":"%s"''
-        ''"milliseconds":%Ta''
-        ''"queue_ms":%Tw''
-        ''"connect_ms":%Tc''
-        ''"response_ms":%Tr''
-        ''"retries":"%rc"''
-        ''"end":"%tsc"''
-      ]
+      object (
+        common "request"
+        ++ [
+          ''"trace_id":"%[var(txn.trace_id)]"''
+          ''"span_id":"%[var(txn.span_id)]"''
+          ''"began":"%[var(txn.began)]"''
+          ''"ended":"%[date(0,us)]"''
+          ''"client":"%ci"''
+          ''"method":"%[var(txn.method),json(utf8s)]"''
+          ''"path":"%[var(txn.path),json(utf8s)]"''
+          ''"route":"%[var(txn.route)]"''
+          ''"status":%ST''
+          ''"node":"%s"''
+          ''"duration_ms":%Ta''
+          ''"queue_ms":%Tw''
+          ''"connect_ms":%Tc''
+          ''"response_ms":%Tr''
+          ''"retries":"%rc"''
+          ''"end":"%tsc"''
+        ]
+      )
     }"
     # What never became a request: a failed handshake, or bytes that are no HTTP.
     "error-log-format ${
-      object [
-        ''"time":"%tr"''
-        ''"client":"%ci"''
-        ''"status":%ST''
-        ''"error":"%[fc_err_str,json(utf8s)]"''
-        ''"tls_error":"%[ssl_fc_err_str,json(utf8s)]"''
-      ]
+      object (
+        common "no request"
+        ++ [
+          ''"client":"%ci"''
+          ''"status":%ST''
+          ''"error":"%[fc_err_str,json(utf8s)]"''
+          ''"tls_error":"%[ssl_fc_err_str,json(utf8s)]"''
+        ]
+      )
     }"
   ];
 }
