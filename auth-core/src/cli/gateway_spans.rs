@@ -277,7 +277,7 @@ mod tests {
 
     fn line(changes: &Value) -> Value {
         let mut line = json!({
-            "time": "24/Nov/2026:13:20:26.123",
+            "timestamp": "2026-11-24T13:20:26.123Z",
             "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
             "span_id": "00f067aa0ba902b7",
             "began": "1795526423200908",
@@ -288,7 +288,7 @@ mod tests {
             "route": ":shop",
             "status": 200,
             "node": "10.0.0.8:9000",
-            "milliseconds": 6,
+            "duration_ms": 6,
             "queue_ms": 0,
             "connect_ms": 1,
             "response_ms": 4,
