@@ -153,10 +153,11 @@
         address = single.succeed("sed -n 's/.*bind \\(.*\\):8404.*/\\1/p' /etc/haproxy.cfg").strip()
         single.fail(f"curl --silent --fail http://{address}:8080/healthz")
         single.succeed(f"curl --silent --fail --cacert /etc/internal/ca.pem https://{address}:8080/healthz")
-        single.wait_until_succeeds(
-            "curl --silent 'http://127.0.0.1:9090/api/v1/query?query=up' | jq --exit-status '[.data.result[] | select(.metric.job == \"auth-core\" and .value[1] == \"1\")] | length == 1'",
-            timeout=60,
-        )
+        def scraped(_):
+            up = json.loads(single.succeed("curl --silent 'http://127.0.0.1:9090/api/v1/query?query=up'"))
+            return any((row["metric"]["job"], row["value"][1]) == ("auth-core", "1") for row in up["data"]["result"])
+
+        retry(scraped, 60)
 
     token = sign_up(client, "ada@example.org")["data"]["signUp"]["accessToken"]
 
