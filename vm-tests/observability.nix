@@ -2,15 +2,15 @@
 # from the gateway into the core, and the dashboards show something in every panel.
 { lib, ... }:
 let
-  # Where all is well these are empty.
-  troubles = [
+  empty = [
+    # Where all is well.
     "Authstack: hosts: Units that failed, by name"
     "Authstack: overview: What fires"
+    # In a container, which must not ask the kernel about its clock.
+    "Authstack: hosts: Clock kept right"
   ];
   queries = map (query: query.expr) (
-    lib.filter (query: !lib.elem query.panel troubles) (
-      import ../nixos-modules/render/tests/queries.nix
-    )
+    lib.filter (query: !lib.elem query.panel empty) (import ../nixos-modules/render/tests/queries.nix)
   );
 in
 {
