@@ -13,7 +13,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use serde_json::Value;
 
-use crate::api_keys::{ApiKey, MOST, hex};
+use crate::api_keys::{ApiKey, hex};
 use crate::error::Cause;
 
 pub const MAP: &str = "api-keys.map";
@@ -27,8 +27,7 @@ const PAYLOAD: usize = 12 * 1024;
 /// The keys that a node publishes. None at all if one of them cannot be a key: the others may not be what they seem either.
 pub fn parse(published: &Value) -> Option<Vec<ApiKey>> {
     let keys: Vec<ApiKey> = serde_json::from_value(published["keys"].clone()).ok()?;
-    let usable = keys.len() <= usize::from(MOST) && keys.iter().all(|key| key.check().is_ok());
-    usable.then_some(keys)
+    keys.iter().all(|key| key.check().is_ok()).then_some(keys)
 }
 
 /// The text of the map.
