@@ -50,6 +50,9 @@
     routes = { };
   };
 
+  # How often a request is tried again; haproxy/retry-budget.lua says for how many of them.
+  retries = 3;
+
   # What holds for a route to a service unless it says otherwise.
   route = {
     stripPrefix = false;

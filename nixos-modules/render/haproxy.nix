@@ -121,6 +121,7 @@ let
         inherit (edge) keyDirectory runtimeSocket;
       };
   hasRoutes = routes != { };
+  inherit (import ./defaults.nix) retries;
   clientCertificates = import ./haproxy/client-certificates.nix {
     inherit clientCa requireClientCertificate;
     inherit (routing) withClientCertificate;
@@ -203,6 +204,8 @@ else
         ".if version_atleast(3.1-dev0)"
         "  tune.lua.bool-sample-conversion normal"
         ".endif"
+        # By its environment, for HAProxy 2.6 gives a file no arguments.
+        "setenv RETRIES ${toString retries}"
         "lua-load ${retryBudget}"
       ]
       ++ edgeAuth.global
@@ -333,7 +336,7 @@ else
       # repeated only where that is harmless:
       # whatever carries an Idempotency-Key, which the nodes honour, and queries.
       option redispatch 1
-      retries 3
+      retries ${toString retries}
       retry-on conn-failure empty-response response-timeout
       http-request disable-l7-retry if { var(txn.may_change) -m bool } !{ req.hdr(idempotency-key) -m found }
       http-request disable-l7-retry if { lua.retries_spent -m bool }

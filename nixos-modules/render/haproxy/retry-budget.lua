@@ -8,7 +8,7 @@ local SHARE = 0.2
 local EACH_SECOND = 10
 local SECONDS = 10
 -- As `retries` of the backends.
-local RETRIES = 3
+local RETRIES = tonumber(os.getenv("RETRIES"))
 
 -- By the backend's name: how many retries in vain are left, and what was counted until the last look.
 local budgets = {}

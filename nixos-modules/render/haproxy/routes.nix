@@ -170,7 +170,7 @@ let
         "http-response set-header x-served-by %s"
         "# What may have been executed is repeated where that is harmless (RFC 9110, 9.2.1)."
         "option redispatch 1"
-        "retries 3"
+        "retries ${toString (import ../defaults.nix).retries}"
         "retry-on conn-failure empty-response response-timeout"
         "http-request disable-l7-retry unless METH_GET or { method OPTIONS }"
         "http-request disable-l7-retry if { lua.retries_spent -m bool }"
