@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::accounts::Accounts;
+use crate::audit::{Entry, Event};
 use crate::config::{Config, ConfigError};
 use crate::passwords::Hasher;
 use crate::passwords::hash_pool::HashPool;
@@ -35,6 +36,8 @@ pub struct App {
     pub(crate) tls: Option<Tls>,
     /// Most connections at once.
     pub(crate) max_connections: usize,
+    /// How long entries of the audit stream are kept, in days.
+    pub(crate) audit_days: u32,
     /// How long new requests are still served after the node was told to stop.
     pub(crate) drain: Duration,
 }
@@ -46,6 +49,7 @@ impl App {
     /// The first thing in the configuration that cannot be used.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         config.check_connections()?;
+        config.audit.check()?;
         let hasher = Hasher::from_config(&config.password)?;
         let source = Source::new(&config.database)?;
         let metrics =
@@ -83,17 +87,23 @@ impl App {
             draining: AtomicBool::new(false),
             tls: Tls::open(&config.tls)?,
             max_connections: config.max_connections,
+            audit_days: config.audit.retention_days,
             drain: Duration::from_secs(config.drain_seconds),
         })
     }
 
     /// Reads the keys and the certificate again. What is broken changes nothing, and the log says why.
-    pub fn reload(&self) {
+    pub async fn reload(&self) {
         systemd::reloading();
+        let signing_kid = || self.accounts.keys.current().signing_kid().to_owned();
+        let before = signing_kid();
         match self.accounts.keys.reload() {
             Ok(()) => {
-                let kid = self.accounts.keys.current().signing_kid().to_owned();
+                let kid = signing_kid();
                 tracing::info!(kid, "read the keys again");
+                if kid != before {
+                    self.record_signing_key(kid).await;
+                }
             }
             Err(error) => tracing::error!(%error, "the keys stay as they were"),
         }
@@ -104,5 +114,15 @@ impl App {
             }
         }
         systemd::reloaded();
+    }
+
+    async fn record_signing_key(&self, kid: String) {
+        let entry = Entry::by_node(Event::SigningKeyChanged).with(kid);
+        if let Err(error) = self.accounts.store.record(&entry).await {
+            tracing::error!(
+                ?error,
+                "the audit stream lacks that the signing key has changed"
+            );
+        }
     }
 }

@@ -12,6 +12,8 @@ pub struct Caller {
     pub bearer: Option<String>,
     /// The `Idempotency-Key`, with the request it belongs to.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// Where it comes from: the gateway's word for it, else the other end of the connection.
+    pub address: IpAddr,
     /// Who shares the hashes with others.
     pub client: Client,
     /// What was done for the request.
@@ -23,14 +25,19 @@ pub struct Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Client(IpAddr);
 
+/// The address that the gateway names in `X-Forwarded-For`, else the one at the other end of the connection.
+///
+/// The last address counts, for it is the nearest proxy's own. It decides about fairness and is written down, and no more:
+/// whoever reaches a node past its gateway can make up any.
+pub fn address(forwarded_for: Option<&str>, peer: IpAddr) -> IpAddr {
+    let named = forwarded_for.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
+    named.unwrap_or(peer).to_canonical()
+}
+
 impl Client {
-    /// The client that the gateway names in `X-Forwarded-For`, else the one at the other end of the connection.
-    ///
-    /// The last address counts, for it is the nearest proxy's own. It decides about fairness alone, and whoever reaches a
-    /// node past its gateway can make up any.
-    pub fn new(forwarded_for: Option<&str>, peer: IpAddr) -> Self {
-        let named = forwarded_for.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
-        Self(match named.unwrap_or(peer).to_canonical() {
+    /// The client at an address.
+    pub fn at(address: IpAddr) -> Self {
+        Self(match address {
             IpAddr::V6(address) => {
                 let network = address.to_bits() >> 64 << 64;
                 Ipv6Addr::from_bits(network).into()
@@ -45,7 +52,7 @@ mod tests {
     use super::*;
 
     fn client(forwarded_for: Option<&str>) -> String {
-        Client::new(forwarded_for, IpAddr::from([192, 0, 2, 9]))
+        Client::at(address(forwarded_for, IpAddr::from([192, 0, 2, 9])))
             .0
             .to_string()
     }

@@ -49,6 +49,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// Password policy and cost.
     pub password: Password,
+    /// The audit stream, in the database.
+    pub audit: Audit,
     /// Logs, to standard error.
     pub log: Log,
     /// Spans.
@@ -67,6 +69,7 @@ impl Default for Config {
             database: Database::default(),
             tokens: Tokens::default(),
             password: Password::default(),
+            audit: Audit::default(),
             log: Log::default(),
             tracing: Tracing::default(),
         }
@@ -184,6 +187,36 @@ impl Default for Scrypt {
             r: 8,
             p: 1,
         }
+    }
+}
+
+/// The audit stream: `auth-core audit`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// How long its entries are kept, in days.
+    pub retention_days: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            retention_days: 365,
+        }
+    }
+}
+
+impl Audit {
+    /// Whether anything is kept.
+    ///
+    /// # Errors
+    /// Nothing is.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.retention_days > 0 {
+            return Ok(());
+        }
+        let text = "audit.retention_days = 0 is out of bounds: 1 or more";
+        Err(ConfigError(text.to_owned()))
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod app;
+pub mod audit;
 pub mod caller;
 pub mod cli;
 pub mod clock;
@@ -58,6 +59,7 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first problem found.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
     config.check_connections()?;
+    config.audit.check()?;
     Tls::open(&config.tls)?;
     Hasher::from_config(&config.password)?;
     PasswordPolicy::new(config)?;
@@ -72,18 +74,20 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
 /// The listener is up at once; `/readyz` says 503 until the database is reached and its tables are up to date.
 pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let store = app.accounts.store.clone();
-    let starting = tokio::spawn(start(store.clone()));
+    let starting = tokio::spawn(start(store.clone(), app.audit_days));
     http::server::run(app, listener, shutdown).await;
     starting.abort();
     store.close().await;
 }
 
 /// Connects to the database and migrates it, however late it comes up, and tells systemd.
-async fn start(store: Store) {
+/// Then it removes what has expired, until the node stops.
+async fn start(store: Store, audit_days: u32) {
     let mut coming_up = pin!(store.bring_up());
     if timeout(STARTUP_TIMEOUT, &mut coming_up).await.is_err() {
         systemd::waiting_for_database();
         coming_up.await;
     }
     systemd::ready();
+    store.remove_expired_for_ever(audit_days).await;
 }

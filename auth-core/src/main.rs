@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use auth_core::cli::api_key::ApiKeyCommand;
+use auth_core::cli::audit::AuditArgs;
 use auth_core::cli::gateway_spans::GatewaySpans;
 use auth_core::cli::keys::KeysCommand;
 use auth_core::cli::user::UserCommand;
@@ -50,6 +51,13 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Print the audit stream: who did what, when and from where
+    Audit {
+        #[command(flatten)]
+        audit: AuditArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Report the gateway's spans to Zipkin, from HAProxy's access log
     GatewaySpans(GatewaySpans),
     /// Print the GraphQL schema
@@ -63,6 +71,7 @@ fn main() -> ExitCode {
         Command::Keys { command, config } => keys(&command, &config),
         Command::User { command, config } => user(&command, &config),
         Command::ApiKey { command, config } => api_key(&command, &config),
+        Command::Audit { audit, config } => print_audit(&audit, &config),
         Command::GatewaySpans(args) => cli::gateway_spans::run(&args),
         Command::Schema => {
             print!("{}", graphql::sdl());
@@ -109,6 +118,13 @@ fn api_key(command: &ApiKeyCommand, args: &ConfigArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+fn print_audit(audit: &AuditArgs, args: &ConfigArgs) -> Result<(), Failure> {
+    let config = Config::load(args)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    runtime.block_on(cli::audit::run(audit, &config, &mut out))
+}
+
 fn serve(args: &ConfigArgs) -> Result<(), Failure> {
     let config = Config::load(args)?;
     auth_core::check(&config)?;
@@ -140,7 +156,7 @@ fn reload_on_hangup(app: Arc<App>) -> Result<(), std::io::Error> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            app.reload();
+            app.reload().await;
         }
     });
     Ok(())

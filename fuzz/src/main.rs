@@ -59,7 +59,8 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
         let first = Caller {
             bearer: None,
             idempotency_key: None,
-            client: Client::new(None, LOCALHOST),
+            address: LOCALHOST,
+            client: Client::at(LOCALHOST),
             executed: Arc::default(),
         };
         match app.accounts.sign_up(&first, EMAIL, password).await {

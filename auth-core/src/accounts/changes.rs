@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Accounts, Session};
+use crate::audit::{Entry, Event};
 use crate::caller::Caller;
-use crate::clock::now;
 use crate::email::Email;
 use crate::error::AuthError;
 use crate::passwords::Password;
@@ -33,9 +33,10 @@ impl Accounts {
                 .await?;
             let hash = permit.hash(&Arc::new(new)).await?;
             let session = self.new_session(&account, key)?;
+            let entry = Entry::by_caller(Event::PasswordChanged, Some(&account.id), caller);
             let changed = self
                 .store
-                .change_password(&account, &hash, &session.stored, key, now());
+                .change_password(&account, &hash, &session.stored, key, &entry);
             if changed.await? {
                 self.begun(account, &session)
             } else {
@@ -64,7 +65,8 @@ impl Accounts {
             let email = Email::of_account(&account.email);
             self.check_password(caller, &email, Some(&account), &Arc::new(password))
                 .await?;
-            if self.store.delete_account(&account, key, now()).await? {
+            let entry = Entry::by_caller(Event::AccountDeleted, Some(&account.id), caller);
+            if self.store.delete_account(&account, key, &entry).await? {
                 Ok(())
             } else {
                 // Nor is it here.

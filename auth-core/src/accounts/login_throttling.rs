@@ -7,10 +7,12 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::Accounts;
+use crate::audit::{Entry, Event};
 use crate::caller::Caller;
 use crate::clock::now;
 use crate::email::Email;
 use crate::error::AuthError;
+use crate::operation::Operation;
 use crate::passwords::Password;
 use crate::passwords::hash_pool::HashPermit;
 use crate::store::{Account, FailedLogIns};
@@ -64,13 +66,17 @@ impl Accounts {
         let stored = account
             .filter(|account| account.disabled == 0)
             .map(|account| account.password_hash.clone());
+        // Written here, for what runs on its own belongs to no request.
+        let id = account.map(|account| account.id.as_str());
+        let operation = caller.executed.operation().unwrap_or(Operation::Other);
+        let entry = Entry::by_caller(Event::WrongPassword, id, caller).with(operation.name());
         let (store, email, password) = (self.store.clone(), email.clone(), Arc::clone(password));
         let checking = async move {
             let right = permit.verify(&password, stored).await?;
-            match (right, counted) {
-                (true, true) => store.forget_failed_log_ins(&email).await?,
-                (false, false) => store.count_failed_log_in(&email, now()).await?,
-                _ => {}
+            if !right {
+                store.wrong_password(&email, counted, &entry).await?;
+            } else if counted {
+                store.forget_failed_log_ins(&email).await?;
             }
             // The permit is given up after the count: who is next in the queue sees it.
             Ok(right.then_some(permit))

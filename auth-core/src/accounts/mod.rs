@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 pub use login_throttling::delay_after;
 
+use crate::audit::{Entry, Event};
 use crate::caller::Caller;
-use crate::clock::now;
 use crate::email::Email;
 use crate::error::AuthError;
 use crate::identity::{Identity, Role};
@@ -80,9 +80,10 @@ impl Accounts {
             drop(permit);
             // The unique index says who was first.
             let session = self.new_session(&account, key)?;
-            let added = self
-                .store
-                .add_account(&account, &email, key, Some(&session.stored), now());
+            let entry = Entry::by_caller(Event::SignUp, Some(&account.id), caller);
+            let added =
+                self.store
+                    .add_account(&account, &email, key, Some(&session.stored), &entry);
             match added.await {
                 Ok(()) => self.begun(account, &session),
                 Err(StoreError::Conflict) => Err(AuthError::EmailTaken),
@@ -140,9 +141,7 @@ impl Accounts {
             .await?;
         let account = account.ok_or(AuthError::InvalidCredentials)?;
         let permit = Some(permit).filter(|permit| permit.is_outdated(&account.password_hash));
-        let session = self
-            .begin(&account, caller.idempotency_key.as_ref())
-            .await?;
+        let session = self.begin(&account, caller).await?;
         if session.is_some()
             && let Some(permit) = permit
             && let Err(error) = self.hash_again(&account, &permit, password).await

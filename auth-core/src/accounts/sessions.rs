@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Accounts, Session};
+use crate::audit::{Entry, Event};
 use crate::caller::Caller;
 use crate::clock::now;
 use crate::error::AuthError;
@@ -37,14 +38,15 @@ impl Accounts {
         token: Option<&RefreshToken>,
     ) -> Result<Session, AuthError> {
         let key = caller.idempotency_key.as_ref();
-        self.once(key, token, self.use_up(token, key)).await
+        self.once(key, token, self.use_up(caller, token)).await
     }
 
     async fn use_up(
         &self,
+        caller: &Caller,
         token: Option<&RefreshToken>,
-        key: Option<&IdempotencyKey>,
     ) -> Result<Session, AuthError> {
+        let key = caller.idempotency_key.as_ref();
         let token = token.ok_or_else(|| self.refused(TokenRefusal::UnknownRefreshToken))?;
         let stored = self.store.session(&token.family_hash(), now()).await?;
         let stored = stored.ok_or_else(|| self.refused(TokenRefusal::UnknownRefreshToken))?;
@@ -67,7 +69,8 @@ impl Accounts {
             account = stored.account_id,
             "an old refresh token was used: its session is ended"
         );
-        self.store.end_session(&stored.id, None, now()).await?;
+        let entry = Entry::by_caller(Event::RefreshTokenReused, Some(&stored.account_id), caller);
+        self.store.end_session(&stored.id, None, &entry).await?;
         Err(self.refused(TokenRefusal::ReusedRefreshToken))
     }
 
@@ -89,7 +92,8 @@ impl Accounts {
         let key = caller.idempotency_key.as_ref();
         let ending = async {
             let claims = self.claims(caller)?;
-            Ok(self.store.end_session(&claims.sid, key, now()).await?)
+            let entry = Entry::by_caller(Event::LogOut, Some(&claims.sub), caller);
+            Ok(self.store.end_session(&claims.sid, key, &entry).await?)
         };
         self.once(key, None, ending).await
     }
@@ -144,11 +148,13 @@ impl Accounts {
     pub(super) async fn begin(
         &self,
         account: &Account,
-        key: Option<&IdempotencyKey>,
+        caller: &Caller,
     ) -> Result<Option<Session>, AuthError> {
+        let key = caller.idempotency_key.as_ref();
         let session = self.new_session(account, key)?;
         let hash = &account.password_hash;
-        let begun = self.store.begin_session(&session.stored, hash, key, now());
+        let entry = Entry::by_caller(Event::LogIn, Some(&account.id), caller);
+        let begun = self.store.begin_session(&session.stored, hash, key, &entry);
         if begun.await? {
             self.begun(account.clone(), &session).map(Some)
         } else {

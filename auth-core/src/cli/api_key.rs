@@ -1,13 +1,13 @@
 //! `auth-core api-key`: what an operator does with the keys of machines, straight in the database, while nodes run or not.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
 
 use clap::Subcommand;
 
 use super::database;
 use crate::api_keys::{ApiKey, MOST};
-use crate::clock::now;
+use crate::audit::{Entry, Event};
+use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::error::Cause;
 use crate::store::{Store, StoreError};
@@ -46,7 +46,8 @@ async fn carry_out(command: &ApiKeyCommand, store: &Store) -> Result<String, Cau
             let (key, text) =
                 ApiKey::new(name, scopes).map_err(|_| "the system has no randomness")?;
             key.check()?;
-            match store.add_api_key(&key, now()).await {
+            let entry = Entry::by_operator(Event::ApiKeyAdded, None).with(name);
+            match store.add_api_key(&key, &entry).await {
                 // Alone on its line, so that a script can take it.
                 Ok(true) => Ok(format!("{}\n", *text)),
                 Ok(false) => {
@@ -60,16 +61,17 @@ async fn carry_out(command: &ApiKeyCommand, store: &Store) -> Result<String, Cau
             }
         }
         ApiKeyCommand::List => {
-            let mut text = format!("{:<20}  {:<29}  SCOPES\n", "NAME", "ADDED");
+            let mut text = format!("{:<20}  {:<20}  SCOPES\n", "NAME", "ADDED");
             for (key, added) in store.api_keys().await.map_err(database::cause)? {
-                let added = Duration::from_secs(u64::try_from(added).unwrap_or_default());
-                let added = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + added);
-                let _ = writeln!(text, "{:<20}  {added}  {}", key.name, key.scopes.join(" "));
+                let (added, scopes) = (rfc3339(added), key.scopes.join(" "));
+                let _ = writeln!(text, "{:<20}  {added}  {scopes}", key.name);
             }
             Ok(text)
         }
         ApiKeyCommand::Revoke { name } => {
-            if store.revoke_api_key(name).await.map_err(database::cause)? {
+            let entry = Entry::by_operator(Event::ApiKeyRevoked, None).with(name);
+            let revoked = store.revoke_api_key(name, &entry).await;
+            if revoked.map_err(database::cause)? {
                 Ok(format!("revoked {name}\n"))
             } else {
                 Err(

@@ -5,11 +5,12 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::Subcommand;
 
 use super::follow::Follow;
+use crate::clock::rfc3339;
 use crate::config::{ConfigError, Tokens};
 use crate::tokens::LEEWAY_SECONDS;
 use crate::tokens::keys::{Change, Key, Kind, PUBLISHED_MAX_AGE, Ring, SETTING};
@@ -226,5 +227,5 @@ fn published(directory: &Path, key: &Key) -> u64 {
 }
 
 fn date(seconds: u64) -> String {
-    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+    rfc3339(i64::try_from(seconds).unwrap_or(i64::MAX))
 }

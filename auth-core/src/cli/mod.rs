@@ -1,6 +1,7 @@
 //! The commands of an operator, beside `serve`.
 
 pub mod api_key;
+pub mod audit;
 mod database;
 pub mod follow;
 pub mod gateway_spans;

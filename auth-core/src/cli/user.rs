@@ -9,7 +9,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::database::{self, cause};
-use crate::clock::now;
+use crate::audit::{Entry, Event};
 use crate::config::{Config, ConfigError};
 use crate::email::Email;
 use crate::error::{AuthError, Cause};
@@ -84,7 +84,11 @@ async fn carry_out(command: &UserCommand, config: &Config, store: &Store) -> Res
                 role: role.name().to_owned(),
                 disabled: 0,
             };
-            match store.add_account(&account, &email, None, None, now()).await {
+            let entry = Entry::by_operator(Event::AccountAdded, Some(&account.id));
+            match store
+                .add_account(&account, &email, None, None, &entry)
+                .await
+            {
                 Ok(()) => Ok(format!("added {} ({})\n", account.email, account.id)),
                 Err(StoreError::Conflict) => Err(AuthError::EmailTaken.into()),
                 Err(error) => Err(cause(error)),
@@ -92,8 +96,9 @@ async fn carry_out(command: &UserCommand, config: &Config, store: &Store) -> Res
         }
         UserCommand::SetRole { email, role } => {
             let account = find(store, email).await?;
+            let entry = Entry::by_operator(Event::RoleChanged, Some(&account.id)).with(role.name());
             store
-                .set_role(&account.id, role.name())
+                .set_role(&account.id, role.name(), &entry)
                 .await
                 .map_err(cause)?;
             Ok(format!(
@@ -105,7 +110,11 @@ async fn carry_out(command: &UserCommand, config: &Config, store: &Store) -> Res
         }
         UserCommand::Disable { email } => {
             let account = find(store, email).await?;
-            store.set_disabled(&account.id, true).await.map_err(cause)?;
+            let entry = Entry::by_operator(Event::AccountDisabled, Some(&account.id));
+            store
+                .set_disabled(&account.id, true, &entry)
+                .await
+                .map_err(cause)?;
             Ok(format!(
                 "{} is disabled; access tokens that are out expire within {} s\n",
                 account.email, config.tokens.access_token_seconds
@@ -113,8 +122,9 @@ async fn carry_out(command: &UserCommand, config: &Config, store: &Store) -> Res
         }
         UserCommand::Enable { email } => {
             let account = find(store, email).await?;
+            let entry = Entry::by_operator(Event::AccountEnabled, Some(&account.id));
             store
-                .set_disabled(&account.id, false)
+                .set_disabled(&account.id, false, &entry)
                 .await
                 .map_err(cause)?;
             Ok(format!("{} is enabled\n", account.email))

@@ -1,7 +1,9 @@
 //! Keys of machines.
 
+use super::audit::record;
 use super::{Store, StoreError, stored_seconds};
 use crate::api_keys::{ApiKey, MOST};
+use crate::audit::Entry;
 
 /// A key with the time at which it was added, in seconds since 1970.
 pub type Added = (ApiKey, i64);
@@ -11,18 +13,26 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the name is taken, and see [`Store::account_by_email`].
-    pub async fn add_api_key(&self, key: &ApiKey, now: u64) -> Result<bool, StoreError> {
+    pub async fn add_api_key(&self, key: &ApiKey, entry: &Entry) -> Result<bool, StoreError> {
         const SQL: &str = "INSERT INTO api_keys (name, digest, scopes, created_at) \
              SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM api_keys) < $5";
-        on!(self, pool => sqlx::query(SQL)
-            .bind(&key.name)
-            .bind(&key.digest)
-            .bind(key.scopes.join(" "))
-            .bind(stored_seconds(now))
-            .bind(i64::from(MOST))
-            .execute(pool)
-            .await
-            .map(|added| added.rows_affected() == 1))
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            let added = sqlx::query(SQL)
+                .bind(&key.name)
+                .bind(&key.digest)
+                .bind(key.scopes.join(" "))
+                .bind(stored_seconds(entry.at))
+                .bind(i64::from(MOST))
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected()
+                == 1;
+            if added {
+                record!(transaction, entry);
+            }
+            transaction.commit().await.map(|()| added)
+        })
     }
 
     /// All keys, by name.
@@ -52,12 +62,16 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    pub async fn revoke_api_key(&self, name: &str) -> Result<bool, StoreError> {
+    pub async fn revoke_api_key(&self, name: &str, entry: &Entry) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM api_keys WHERE name = $1";
-        on!(self, pool => sqlx::query(SQL)
-            .bind(name)
-            .execute(pool)
-            .await
-            .map(|revoked| revoked.rows_affected() == 1))
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            let revoked =
+                sqlx::query(SQL).bind(name).execute(&mut *transaction).await?.rows_affected() == 1;
+            if revoked {
+                record!(transaction, entry);
+            }
+            transaction.commit().await.map(|()| revoked)
+        })
     }
 }

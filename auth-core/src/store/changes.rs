@@ -1,8 +1,10 @@
 //! Changes to an account that is there.
 
+use super::audit::record;
 use super::idempotency::remember;
 use super::sessions::{StoredSession, begin_session};
 use super::{Account, Store, StoreError};
+use crate::audit::Entry;
 use crate::idempotency::IdempotencyKey;
 
 impl Store {
@@ -19,7 +21,7 @@ impl Store {
         password_hash: &str,
         session: &StoredSession,
         key: Option<&IdempotencyKey>,
-        now: u64,
+        entry: &Entry,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND disabled = 0";
         const END: &str = "DELETE FROM sessions WHERE account_id = $1";
@@ -36,7 +38,8 @@ impl Store {
             }
             sqlx::query(END).bind(&account.id).execute(&mut *transaction).await?;
             let begun =
-                begin_session!(pool, transaction, session, proven_by: password_hash, key, now);
+                begin_session!(pool, transaction, session, proven_by: password_hash, key, entry.at);
+            record!(transaction, entry);
             transaction.commit().await.map(|()| begun)
         })
     }
@@ -68,7 +71,7 @@ impl Store {
         &self,
         account: &Account,
         key: Option<&IdempotencyKey>,
-        now: u64,
+        entry: &Entry,
     ) -> Result<bool, StoreError> {
         const SQL: &str =
             "DELETE FROM accounts WHERE id = $1 AND password_hash = $2 AND disabled = 0";
@@ -82,7 +85,8 @@ impl Store {
                 .rows_affected()
                 == 1;
             if deleted {
-                remember!(transaction, key, None, by_refresh: false, now);
+                remember!(transaction, key, None, by_refresh: false, entry.at);
+                record!(transaction, entry);
             }
             transaction.commit().await.map(|()| deleted)
         })
@@ -92,16 +96,26 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    pub async fn set_role(&self, id: &str, role: &str) -> Result<(), StoreError> {
+    pub async fn set_role(&self, id: &str, role: &str, entry: &Entry) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE accounts SET role = $1 WHERE id = $2";
-        on!(self, pool => sqlx::query(SQL).bind(role).bind(id).execute(pool).await.map(|_| ()))
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            sqlx::query(SQL).bind(role).bind(id).execute(&mut *transaction).await?;
+            record!(transaction, entry);
+            transaction.commit().await
+        })
     }
 
     /// Locks an account out, which ends its sessions, or lets it in again.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    pub async fn set_disabled(&self, id: &str, disabled: bool) -> Result<(), StoreError> {
+    pub async fn set_disabled(
+        &self,
+        id: &str,
+        disabled: bool,
+        entry: &Entry,
+    ) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE accounts SET disabled = $1 WHERE id = $2";
         const END: &str = "DELETE FROM sessions WHERE account_id = $1";
         on!(self, pool => {
@@ -110,6 +124,7 @@ impl Store {
             if disabled {
                 sqlx::query(END).bind(id).execute(&mut *transaction).await?;
             }
+            record!(transaction, entry);
             transaction.commit().await
         })
     }

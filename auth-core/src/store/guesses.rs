@@ -1,10 +1,17 @@
 //! Wrong passwords in a row, for each e-mail.
 
+use super::audit::record;
 use super::{Store, StoreError, stored_seconds};
+use crate::audit::Entry;
 use crate::email::Email;
 
 /// How long wrong passwords are remembered after the last of them, in seconds.
 pub const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
+
+/// Those that are still remembered at `now` are younger than this.
+pub(super) fn oldest(now: u64) -> i64 {
+    stored_seconds(now.saturating_sub(REMEMBERED_SECONDS))
+}
 
 /// The wrong passwords that were given for an e-mail.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +40,7 @@ impl Store {
     ) -> Result<Option<FailedLogIns>, StoreError> {
         const SQL: &str =
             "SELECT failures, last_at FROM failed_log_ins WHERE email_normal = $1 AND last_at > $2";
-        let oldest = stored_seconds(now.saturating_sub(REMEMBERED_SECONDS));
-        on!(self, pool => sqlx::query_as(SQL).bind(email.normal()).bind(oldest).fetch_optional(pool).await)
+        on!(self, pool => sqlx::query_as(SQL).bind(email.normal()).bind(oldest(now)).fetch_optional(pool).await)
     }
 
     /// Counts an attempt before it is made, if the count is still what `seen` says. Answers whether it was.
@@ -60,20 +66,32 @@ impl Store {
             .map(|counted| counted.rows_affected() == 1))
     }
 
-    /// Counts one more wrong password. Forgets those that are too old at `now` (seconds since 1970).
+    /// Writes down a wrong password, and counts it, unless that was done before it was checked.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db count failed log-in", skip_all, fields(otel.kind = "client"))]
-    pub async fn count_failed_log_in(&self, email: &Email, now: u64) -> Result<(), StoreError> {
-        const FORGET: &str = "DELETE FROM failed_log_ins WHERE last_at <= $1";
+    #[tracing::instrument(name = "db wrong password", skip_all, fields(otel.kind = "client"))]
+    pub async fn wrong_password(
+        &self,
+        email: &Email,
+        counted: bool,
+        entry: &Entry,
+    ) -> Result<(), StoreError> {
         const COUNT: &str = "INSERT INTO failed_log_ins (email_normal, failures, last_at) VALUES ($1, 1, $2) \
-             ON CONFLICT (email_normal) DO UPDATE SET failures = failed_log_ins.failures + 1, last_at = excluded.last_at";
-        let oldest = stored_seconds(now.saturating_sub(REMEMBERED_SECONDS));
-        let now = stored_seconds(now);
+             ON CONFLICT (email_normal) DO UPDATE SET last_at = excluded.last_at, \
+             failures = CASE WHEN failed_log_ins.last_at > $3 THEN failed_log_ins.failures + 1 ELSE 1 END";
         on!(self, pool => {
-            sqlx::query(FORGET).bind(oldest).execute(pool).await?;
-            sqlx::query(COUNT).bind(email.normal()).bind(now).execute(pool).await.map(|_| ())
+            let mut transaction = pool.begin().await?;
+            if !counted {
+                sqlx::query(COUNT)
+                    .bind(email.normal())
+                    .bind(stored_seconds(entry.at))
+                    .bind(oldest(entry.at))
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            record!(transaction, entry);
+            transaction.commit().await
         })
     }
 

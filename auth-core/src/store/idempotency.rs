@@ -16,8 +16,9 @@ from_row!(Remembered {
     session_id: Option<String>
 });
 
-/// What forgets the keys that are too old.
-pub(super) const FORGET: &str = "DELETE FROM idempotency_keys WHERE created_at <= $1";
+/// What forgets a key that is too old, so that it can come again.
+pub(super) const FORGET: &str =
+    "DELETE FROM idempotency_keys WHERE key_hash = $1 AND created_at <= $2";
 
 /// What remembers a key.
 pub(super) const REMEMBER: &str = "INSERT INTO idempotency_keys (key_hash, request_tag, session_id, by_refresh, created_at) \
@@ -38,6 +39,7 @@ macro_rules! remember {
         if let Some(key) = $key {
             let session_id: Option<&str> = $session_id;
             sqlx::query($crate::store::idempotency::FORGET)
+                .bind(&key.key_hash)
                 .bind($crate::store::idempotency::oldest($now))
                 .execute(&mut *$transaction)
                 .await?;

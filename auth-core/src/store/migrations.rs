@@ -14,21 +14,9 @@ macro_rules! steps {
     };
 }
 
-const SQLITE: &[Step] = steps!("sqlite":
-    "0001_accounts",
-    "0002_sessions",
-    "0003_failed_log_ins",
-    "0004_idempotency_keys",
-    "0005_api_keys"
-);
+const SQLITE: &[Step] = steps!("sqlite": "0001_tables");
 
-const POSTGRES: &[Step] = steps!("postgres":
-    "0001_accounts",
-    "0002_sessions",
-    "0003_failed_log_ins",
-    "0004_idempotency_keys",
-    "0005_api_keys"
-);
+const POSTGRES: &[Step] = steps!("postgres": "0001_tables");
 
 /// For an SQLite file.
 pub(super) fn sqlite() -> Migrator {

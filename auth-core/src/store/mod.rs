@@ -30,11 +30,13 @@ macro_rules! from_row {
 }
 
 mod api_keys;
+mod audit;
 mod changes;
 mod connect;
 mod guesses;
 mod idempotency;
 mod migrations;
+mod retention;
 mod session_accounts;
 mod sessions;
 
@@ -45,11 +47,14 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteError;
 use sqlx::{PgPool, SqlitePool};
 
+pub use audit::Recorded;
+use audit::record;
 pub use connect::Source;
 pub use guesses::FailedLogIns;
 pub use sessions::StoredSession;
 use sessions::begin_session;
 
+use crate::audit::Entry;
 use crate::email::Email;
 use crate::error::{AuthError, Cause};
 use crate::idempotency::IdempotencyKey;
@@ -139,7 +144,6 @@ impl Store {
     }
 
     /// Adds an account and, in the same transaction, its first session and, with a key, the memory of the sign-up.
-    /// Forgets the ones that are too old.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the e-mail address or the key is taken; then nothing is changed.
@@ -150,7 +154,7 @@ impl Store {
         email: &Email,
         key: Option<&IdempotencyKey>,
         session: Option<&StoredSession>,
-        now: u64,
+        entry: &Entry,
     ) -> Result<(), StoreError> {
         const ACCOUNT: &str = "INSERT INTO accounts (id, email, email_normal, password_hash, role, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6)";
@@ -163,13 +167,14 @@ impl Store {
                 .bind(email.normal())
                 .bind(&account.password_hash)
                 .bind(&account.role)
-                .bind(stored_seconds(now))
+                .bind(stored_seconds(entry.at))
                 .execute(&mut *transaction)
                 .await?;
             if let Some(session) = session {
                 let hash = &account.password_hash;
-                begin_session!(pool, transaction, session, proven_by: hash, key, now);
+                begin_session!(pool, transaction, session, proven_by: hash, key, entry.at);
             }
+            record!(transaction, entry);
             transaction.commit().await
         })
     }

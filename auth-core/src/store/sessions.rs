@@ -2,8 +2,10 @@
 
 use sqlx::{Database, Pool, Postgres, Sqlite};
 
+use super::audit::record;
 use super::idempotency::{FORGET_REFRESH, remember};
 use super::{Store, StoreError, stored_seconds};
+use crate::audit::Entry;
 use crate::idempotency::IdempotencyKey;
 
 /// A session as it is stored.
@@ -28,9 +30,6 @@ from_row!(StoredSession {
     token_hash: Vec<u8>,
     expires_at: i64
 });
-
-/// What forgets the sessions that have expired.
-pub(super) const FORGET: &str = "DELETE FROM sessions WHERE expires_at <= $1";
 
 /// What begins a session of an account that has proved who it is: only if the password hash that was checked is still the
 /// account's, and the account is not disabled. Between the check and this lies the wait for a hash.
@@ -80,10 +79,6 @@ macro_rules! begin_session {
             .rows_affected()
             == 1;
         if begun {
-            sqlx::query($crate::store::sessions::FORGET)
-                .bind($crate::store::stored_seconds($now))
-                .execute(&mut *$transaction)
-                .await?;
             $crate::store::idempotency::remember!(
                 $transaction,
                 $key,
@@ -99,8 +94,7 @@ pub(super) use begin_session;
 
 impl Store {
     /// Begins a session, and remembers the key. Answers whether `password_hash`, which was checked, is still the account's
-    /// and the account is not disabled; if not, nothing is changed. Forgets the sessions that have expired at `now` (seconds
-    /// since 1970).
+    /// and the account is not disabled; if not, nothing is changed.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
@@ -110,12 +104,15 @@ impl Store {
         session: &StoredSession,
         password_hash: &str,
         key: Option<&IdempotencyKey>,
-        now: u64,
+        entry: &Entry,
     ) -> Result<bool, StoreError> {
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             let begun =
-                begin_session!(pool, transaction, session, proven_by: password_hash, key, now);
+                begin_session!(pool, transaction, session, proven_by: password_hash, key, entry.at);
+            if begun {
+                record!(transaction, entry);
+            }
             transaction.commit().await.map(|()| begun)
         })
     }
@@ -179,14 +176,15 @@ impl Store {
         &self,
         id: &str,
         key: Option<&IdempotencyKey>,
-        now: u64,
+        entry: &Entry,
     ) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM sessions WHERE id = $1";
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             let ended = sqlx::query(SQL).bind(id).execute(&mut *transaction).await?;
             if ended.rows_affected() == 1 {
-                remember!(transaction, key, None, by_refresh: false, now);
+                remember!(transaction, key, None, by_refresh: false, entry.at);
+                record!(transaction, entry);
             }
             transaction.commit().await
         })

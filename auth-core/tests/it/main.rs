@@ -2,6 +2,7 @@
 
 mod answer_size;
 mod api_keys;
+mod audit;
 mod bad_input;
 mod check_and_act;
 mod config;
@@ -28,6 +29,7 @@ mod passwords;
 mod postgres;
 mod process;
 mod refresh;
+mod retention;
 mod secrets;
 mod sessions;
 mod shutdown;

@@ -22,7 +22,7 @@ use super::answer::{Answer, Failure};
 use super::body::read_body;
 use super::panics::caught;
 use crate::app::App;
-use crate::caller::{Caller, Client};
+use crate::caller::{self, Caller, Client};
 use crate::error::AuthError;
 use crate::error_code::ErrorCode;
 use crate::idempotency::IdempotencyKey;
@@ -191,10 +191,12 @@ async fn respond(
             idempotency_key(&head.headers, bearer.as_deref(), &body)?,
         )
     };
+    let address = address(&head.headers, peer);
     let caller = Caller {
         bearer,
         idempotency_key,
-        client: client(&head.headers, peer),
+        address,
+        client: Client::at(address),
         executed: Arc::clone(executed),
     };
     Ok(match params.into_request(&app.documents, app.dev_mode) {
@@ -263,9 +265,9 @@ fn idempotency_key(
         })
 }
 
-fn client(headers: &HeaderMap, peer: IpAddr) -> Client {
+fn address(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
     let last = headers.get_all("x-forwarded-for").iter().next_back();
-    Client::new(last.and_then(|value| value.to_str().ok()), peer)
+    caller::address(last.and_then(|value| value.to_str().ok()), peer)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {

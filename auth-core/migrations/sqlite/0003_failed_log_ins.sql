@@ -1,8 +1,0 @@
--- Wrong passwords in a row, by e-mail (in lower case), whether it has an account or not. A right password ends the row, as do 24 h without a wrong one.
-CREATE TABLE failed_log_ins (
-    email_normal TEXT    NOT NULL PRIMARY KEY,
-    failures     INTEGER NOT NULL,
-    last_at      INTEGER NOT NULL
-) STRICT;
-
-CREATE INDEX failed_log_ins_last_at ON failed_log_ins (last_at);
