@@ -11,7 +11,8 @@ let
   auth-core = stack.auth-core.package or (pkgs.callPackage ../auth-core/package.nix { });
   # As the cores' settings have it, which all hosts share.
   ofTheFleet = if fleet.zipkin == null then null else "http://${fleet.zipkin}/api/v2/spans";
-  collector = (stack.auth-core.settings or { }).tracing.zipkin_url or ofTheFleet;
+  tracing = (stack.auth-core.settings or { }).tracing or { };
+  collector = tracing.zipkin_url or ofTheFleet;
 
   directory = "authstack-gateway-spans";
   socket = "/run/${directory}/log.sock";
@@ -27,14 +28,20 @@ in
     serviceConfig =
       import ./hardening.nix
       // {
-        ExecStart = lib.escapeShellArgs [
-          (lib.getExe' auth-core "auth-core")
-          "gateway-spans"
-          "--listen"
-          socket
-          "--zipkin"
-          collector
-        ];
+        ExecStart = lib.escapeShellArgs (
+          [
+            (lib.getExe' auth-core "auth-core")
+            "gateway-spans"
+            "--listen"
+            socket
+            "--zipkin"
+            collector
+          ]
+          ++ lib.optionals (tracing ? sample_ratio) [
+            "--sample-ratio"
+            (builtins.toJSON tracing.sample_ratio)
+          ]
+        );
         Restart = "always";
         RestartSec = 1;
         DynamicUser = true;

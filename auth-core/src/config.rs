@@ -255,11 +255,37 @@ pub enum LogLevel {
 }
 
 /// Spans.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tracing {
     /// Zipkin's v2 endpoint, for instance `http://127.0.0.1:9411/api/v2/spans`. Without it no span is exported.
     pub zipkin_url: Option<String>,
+    /// The share of all traces that is exported, from 0 to 1. Requests that failed by the service's fault are always exported.
+    pub sample_ratio: f64,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self {
+            zipkin_url: None,
+            sample_ratio: 1.0,
+        }
+    }
+}
+
+impl Tracing {
+    /// Whether the share is one.
+    ///
+    /// # Errors
+    /// It is less than nothing, or more than all.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if (0.0..=1.0).contains(&self.sample_ratio) {
+            return Ok(());
+        }
+        let ratio = self.sample_ratio;
+        let text = format!("tracing.sample_ratio = {ratio} is out of bounds: 0 to 1");
+        Err(ConfigError(text))
+    }
 }
 
 impl Config {

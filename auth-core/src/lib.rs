@@ -60,6 +60,7 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn check(config: &Config) -> Result<(), ConfigError> {
     config.check_connections()?;
     config.audit.check()?;
+    config.tracing.check()?;
     Tls::open(&config.tls)?;
     Hasher::from_config(&config.password)?;
     PasswordPolicy::new(config)?;

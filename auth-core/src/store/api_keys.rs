@@ -39,9 +39,10 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db api keys", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db api keys", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn api_keys(&self) -> Result<Vec<Added>, StoreError> {
         const SQL: &str = "SELECT name, digest, scopes, created_at FROM api_keys ORDER BY name";
+        Self::trace(&[SQL]);
         let rows: Vec<(String, String, String, i64)> =
             on!(self, pool => sqlx::query_as(SQL).fetch_all(pool).await)?;
         Ok(rows

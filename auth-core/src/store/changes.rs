@@ -1,8 +1,8 @@
 //! Changes to an account that is there.
 
-use super::audit::record;
+use super::audit::{RECORD, record};
 use super::idempotency::remember;
-use super::sessions::{StoredSession, begin_session};
+use super::sessions::{StoredSession, begin_session, begin_sql};
 use super::{Account, Store, StoreError};
 use crate::audit::Entry;
 use crate::idempotency::IdempotencyKey;
@@ -14,7 +14,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db change password", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db change password", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn change_password(
         &self,
         account: &Account,
@@ -26,6 +26,7 @@ impl Store {
         const SQL: &str = "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND disabled = 0";
         const END: &str = "DELETE FROM sessions WHERE account_id = $1";
         on!(self, pool => {
+            Self::trace(&[SQL, END, begin_sql(pool), RECORD]);
             let mut transaction = pool.begin().await?;
             let changed = sqlx::query(SQL)
                 .bind(password_hash)
@@ -48,10 +49,11 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db replace hash", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db replace hash", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn replace_hash(&self, account: &Account, hash: &str) -> Result<(), StoreError> {
         const SQL: &str =
             "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+        Self::trace(&[SQL]);
         on!(self, pool => sqlx::query(SQL)
             .bind(hash)
             .bind(&account.id)
@@ -66,7 +68,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db delete account", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db delete account", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn delete_account(
         &self,
         account: &Account,
@@ -75,6 +77,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         const SQL: &str =
             "DELETE FROM accounts WHERE id = $1 AND password_hash = $2 AND disabled = 0";
+        Self::trace(&[SQL, RECORD]);
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             let deleted = sqlx::query(SQL)

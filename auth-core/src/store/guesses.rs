@@ -1,6 +1,6 @@
 //! Wrong passwords in a row, for each e-mail.
 
-use super::audit::record;
+use super::audit::{RECORD, record};
 use super::{Store, StoreError, stored_seconds};
 use crate::audit::Entry;
 use crate::email::Email;
@@ -32,7 +32,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db failed log-ins", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db failed log-ins", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn failed_log_ins(
         &self,
         email: &Email,
@@ -40,6 +40,7 @@ impl Store {
     ) -> Result<Option<FailedLogIns>, StoreError> {
         const SQL: &str =
             "SELECT failures, last_at FROM failed_log_ins WHERE email_normal = $1 AND last_at > $2";
+        Self::trace(&[SQL]);
         on!(self, pool => sqlx::query_as(SQL).bind(email.normal()).bind(oldest(now)).fetch_optional(pool).await)
     }
 
@@ -47,7 +48,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db count attempt", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db count attempt", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn count_attempt(
         &self,
         email: &Email,
@@ -56,6 +57,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE failed_log_ins SET failures = failures + 1, last_at = $1 \
              WHERE email_normal = $2 AND failures = $3 AND last_at = $4";
+        Self::trace(&[SQL]);
         on!(self, pool => sqlx::query(SQL)
             .bind(stored_seconds(now))
             .bind(email.normal())
@@ -70,7 +72,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db wrong password", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db wrong password", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn wrong_password(
         &self,
         email: &Email,
@@ -80,6 +82,7 @@ impl Store {
         const COUNT: &str = "INSERT INTO failed_log_ins (email_normal, failures, last_at) VALUES ($1, 1, $2) \
              ON CONFLICT (email_normal) DO UPDATE SET last_at = excluded.last_at, \
              failures = CASE WHEN failed_log_ins.last_at > $3 THEN failed_log_ins.failures + 1 ELSE 1 END";
+        Self::trace(if counted { &[RECORD] } else { &[COUNT, RECORD] });
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             if !counted {
@@ -99,9 +102,10 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db forget failed log-ins", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db forget failed log-ins", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn forget_failed_log_ins(&self, email: &Email) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM failed_log_ins WHERE email_normal = $1";
+        Self::trace(&[SQL]);
         on!(self, pool => sqlx::query(SQL).bind(email.normal()).execute(pool).await.map(|_| ()))
     }
 }

@@ -61,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db remembered", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db remembered", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn remembered(
         &self,
         key: &IdempotencyKey,
@@ -69,6 +69,7 @@ impl Store {
     ) -> Result<Option<Remembered>, StoreError> {
         const SQL: &str = "SELECT request_tag, session_id FROM idempotency_keys WHERE key_hash = $1 AND created_at > $2";
         let oldest = oldest(now);
+        Self::trace(&[SQL]);
         on!(self, pool => sqlx::query_as(SQL).bind(&key.key_hash).bind(oldest).fetch_optional(pool).await)
     }
 }

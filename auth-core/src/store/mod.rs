@@ -46,13 +46,14 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteError;
 use sqlx::{PgPool, SqlitePool};
+use tracing::Span;
 
 pub use audit::Recorded;
-use audit::record;
+use audit::{RECORD, record};
 pub use connect::Source;
 pub use guesses::FailedLogIns;
 pub use sessions::StoredSession;
-use sessions::begin_session;
+use sessions::{begin_session, begin_sql};
 
 use crate::audit::Entry;
 use crate::email::Email;
@@ -136,10 +137,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Internal`], as for all queries here
-    #[tracing::instrument(name = "db account by email", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db account by email", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn account_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
         const SQL: &str =
             "SELECT id, email, password_hash, role, disabled FROM accounts WHERE email_normal = $1";
+        Self::trace(&[SQL]);
         on!(self, pool => sqlx::query_as(SQL).bind(email.normal()).fetch_optional(pool).await)
     }
 
@@ -147,7 +149,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the e-mail address or the key is taken; then nothing is changed.
-    #[tracing::instrument(name = "db add account", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db add account", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn add_account(
         &self,
         account: &Account,
@@ -159,6 +161,7 @@ impl Store {
         const ACCOUNT: &str = "INSERT INTO accounts (id, email, email_normal, password_hash, role, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6)";
         on!(self, pool => {
+            Self::trace(&[ACCOUNT, begin_sql(pool), RECORD]);
             // The first statement writes, so SQLite takes its write lock at once and cannot fail on a stale snapshot.
             let mut transaction = pool.begin().await?;
             sqlx::query(ACCOUNT)
@@ -186,6 +189,14 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         const SQL: &str = "SELECT id, email, password_hash, role, disabled FROM accounts LIMIT 1";
         on!(self, pool => sqlx::query_as::<_, Account>(SQL).fetch_optional(pool).await.map(|_| ()))
+    }
+
+    /// Puts the text of statements, without their values, into the span of what they are for (OpenTelemetry's name for it).
+    fn trace(statements: &[&str]) {
+        let span = Span::current();
+        if !span.is_disabled() {
+            span.record("db.query.text", statements.join("; "));
+        }
     }
 
     async fn in_time<T>(

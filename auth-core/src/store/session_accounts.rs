@@ -61,13 +61,14 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db account by session", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db account by session", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn account_by_session(
         &self,
         id: &str,
         now: u64,
     ) -> Result<Option<Account>, StoreError> {
         let now = stored_seconds(now);
+        Self::trace(&[SQL]);
         let answer = self.ask(id.to_owned());
         let found = self
             .in_time(async { answer.await.map_err(|_| sqlx::Error::WorkerCrashed) })

@@ -2,7 +2,7 @@
 
 use sqlx::{Database, Pool, Postgres, Sqlite};
 
-use super::audit::record;
+use super::audit::{RECORD, record};
 use super::idempotency::{FORGET_REFRESH, remember};
 use super::{Store, StoreError, stored_seconds};
 use crate::audit::Entry;
@@ -98,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db begin session", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db begin session", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn begin_session(
         &self,
         session: &StoredSession,
@@ -107,6 +107,7 @@ impl Store {
         entry: &Entry,
     ) -> Result<bool, StoreError> {
         on!(self, pool => {
+            Self::trace(&[begin_sql(pool), RECORD]);
             let mut transaction = pool.begin().await?;
             let begun =
                 begin_session!(pool, transaction, session, proven_by: password_hash, key, entry.at);
@@ -122,7 +123,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db session", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db session", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn session(
         &self,
         family_hash: &[u8],
@@ -132,6 +133,7 @@ impl Store {
              FROM sessions s JOIN accounts a ON a.id = s.account_id \
              WHERE s.family_hash = $1 AND s.expires_at > $2 AND a.disabled = 0";
         let now = stored_seconds(now);
+        Self::trace(&[SQL]);
         on!(self, pool => sqlx::query_as(SQL).bind(family_hash).bind(now).fetch_optional(pool).await)
     }
 
@@ -140,7 +142,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db rotate", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db rotate", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn rotate(
         &self,
         session: &StoredSession,
@@ -150,6 +152,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE sessions SET token_hash = $1 WHERE id = $2 AND token_hash = $3 \
              AND EXISTS (SELECT 1 FROM accounts WHERE id = account_id AND disabled = 0)";
+        Self::trace(&[SQL, FORGET_REFRESH]);
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             let rotated = sqlx::query(SQL)
@@ -171,7 +174,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db end session", skip_all, fields(otel.kind = "client"))]
+    #[tracing::instrument(name = "db end session", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn end_session(
         &self,
         id: &str,
@@ -179,6 +182,7 @@ impl Store {
         entry: &Entry,
     ) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM sessions WHERE id = $1";
+        Self::trace(&[SQL, RECORD]);
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             let ended = sqlx::query(SQL).bind(id).execute(&mut *transaction).await?;

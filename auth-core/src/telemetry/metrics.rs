@@ -8,6 +8,7 @@ use prometheus::{
 
 use crate::operation::Operation;
 use crate::outcome::Outcome;
+use crate::telemetry::sampling;
 
 /// The metrics of one node.
 pub struct Metrics {
@@ -31,6 +32,7 @@ pub struct Metrics {
     /// Access tokens that were signed. Each comes with a refresh token.
     pub tokens_issued_total: IntCounter,
     tokens_refused_total: IntCounterVec,
+    spans_dropped_total: IntCounterVec,
     database_connections: IntGaugeVec,
     database_connections_max: IntGauge,
 }
@@ -149,6 +151,13 @@ impl Metrics {
                 Opts::new("auth_tokens_refused_total", "Tokens refused, by reason."),
                 &["reason"],
             )?,
+            spans_dropped_total: IntCounterVec::new(
+                Opts::new(
+                    "auth_spans_dropped_total",
+                    "Spans that did not reach Zipkin, by reason.",
+                ),
+                &["reason"],
+            )?,
             database_connections: IntGaugeVec::new(
                 Opts::new(
                     "auth_database_connections",
@@ -180,6 +189,7 @@ impl Metrics {
         registry.register(Box::new(metrics.hashes_refused_total.clone()))?;
         registry.register(Box::new(metrics.tokens_issued_total.clone()))?;
         registry.register(Box::new(metrics.tokens_refused_total.clone()))?;
+        registry.register(Box::new(metrics.spans_dropped_total.clone()))?;
         registry.register(Box::new(metrics.database_connections.clone()))?;
         registry.register(Box::new(metrics.database_connections_max.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
@@ -217,6 +227,10 @@ impl Metrics {
                 .set(count.into());
         }
         self.database_connections_max.set(connections.max.into());
+        for (reason, total) in sampling::dropped() {
+            let shown = self.spans_dropped_total.with_label_values(&[reason]);
+            shown.inc_by(total.saturating_sub(shown.get()));
+        }
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "cannot write the metrics");

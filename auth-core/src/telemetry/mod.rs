@@ -2,13 +2,14 @@
 
 pub mod metrics;
 pub mod request_trace;
+pub mod sampling;
 pub mod zipkin;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -40,15 +41,9 @@ impl Telemetry {
 /// A Zipkin URL that cannot be used.
 pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
     let provider = zipkin::exporter(config)?.map(|exporter| {
-        let batch = BatchConfigBuilder::default()
-            .with_max_queue_size(4096)
-            .with_scheduled_delay(Duration::from_secs(1))
-            .build();
-        let batches = BatchSpanProcessor::builder(exporter)
-            .with_batch_config(batch)
-            .build();
+        let ratio = config.tracing.sample_ratio;
         SdkTracerProvider::builder()
-            .with_span_processor(batches)
+            .with_span_processor(sampling::processor(exporter, ratio))
             .build()
     });
     let spans = provider.as_ref().map(|provider| {

@@ -1,7 +1,7 @@
 //! Which trace a request belongs to, in its span and in its log lines.
 
-use hyper::StatusCode;
 use hyper::header::HeaderMap;
+use hyper::{Method, StatusCode};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, Status, TraceContextExt, TraceFlags, TraceId, TraceState};
@@ -26,9 +26,16 @@ pub struct RequestTrace {
 
 impl RequestTrace {
     /// Begins the span.
-    pub fn begin(headers: &HeaderMap) -> Self {
+    pub fn begin(method: &Method, headers: &HeaderMap) -> Self {
+        // One of the two that get so far (OpenTelemetry's names of HTTP spans).
+        let name = if method == Method::GET {
+            "GET /graphql"
+        } else {
+            "POST /graphql"
+        };
         let span = info_span!(
             "request",
+            otel.name = name,
             otel.kind = "server",
             operation = Empty,
             outcome = Empty,
@@ -82,8 +89,6 @@ impl RequestTrace {
         if let Outcome::Error(ErrorCode::Internal | ErrorCode::Unavailable) = outcome {
             span.set_status(Status::error(word.clone()));
         }
-        // The span has started, so recording `otel.name` would come too late.
-        span.context().span().update_name(operation.to_owned());
         let duration_ms = (seconds * 1e6).round() / 1e3;
         macro_rules! line {
             ($level:ident) => {

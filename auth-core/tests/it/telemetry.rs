@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::database;
 use crate::logged_in::authorization;
 use crate::node::{EMAIL, PASSWORD, code, log_in};
-use crate::process::Process;
+use crate::process::{Process, wait_until};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -78,7 +78,7 @@ fn spans_reach_zipkin_as_children_of_the_callers_span() {
             let span = spans.iter().find(|span| span["name"] == name);
             span.unwrap_or_else(|| panic!("no span {name:?} in {spans:#?}"))
         };
-        let request = named("signUp");
+        let request = named("POST /graphql");
         assert_eq!(
             (&request["traceId"], &request["parentId"]),
             (&TRACE.into(), &PARENT.into()),
@@ -88,12 +88,23 @@ fn spans_reach_zipkin_as_children_of_the_callers_span() {
         assert_eq!(request["localEndpoint"]["serviceName"], "auth-core");
         assert_eq!(request["tags"]["node"], "auth1");
         assert_eq!(request["tags"]["outcome"], "ok");
+        let operation = named("signUp");
+        assert_eq!(operation["parentId"], request["id"]);
         for name in ["wait for hash", "hash", "db add account"] {
             assert_eq!(
                 (&named(name)["traceId"], &named(name)["parentId"]),
-                (&TRACE.into(), &request["id"]),
+                (&TRACE.into(), &operation["id"]),
                 "{name}"
             );
+        }
+        let statements = named("db add account")["tags"]["db.query.text"].to_string();
+        for text in [
+            "INSERT INTO accounts",
+            "INSERT INTO sessions",
+            "INSERT INTO audit",
+            "$1",
+        ] {
+            assert!(statements.contains(text), "{text}: {statements}");
         }
         let everything = Value::from(spans.clone()).to_string();
         assert!(
@@ -106,6 +117,68 @@ fn spans_reach_zipkin_as_children_of_the_callers_span() {
             "{spans:#?}"
         );
     }
+}
+
+#[test]
+fn of_the_traces_that_are_not_sampled_a_request_that_failed_is_exported_whole() {
+    let (url, spans) = mock_zipkin();
+    let process = Process::start(&[
+        &format!("tracing.zipkin_url={url}"),
+        "tracing.sample_ratio=0.0",
+    ]);
+    process.sign_up(EMAIL, &[]);
+    let broken = "UPDATE accounts SET password_hash = 'broken'";
+    database::run(&process.database, broken).unwrap();
+    let header = format!("00-{TRACE}-{PARENT}-01");
+    let variables = json!({ "email": EMAIL, "password": PASSWORD });
+    let answer = process.graphql(&[("traceparent", header.as_str())], &log_in(), variables);
+    assert_eq!(code(&answer), "INTERNAL");
+    process.signal("-TERM");
+    assert_eq!(process.end(), 0);
+
+    let spans = spans.lock().unwrap();
+    assert!(
+        spans.iter().all(|span| span["traceId"] == TRACE),
+        "{spans:#?}"
+    );
+    let mut names: Vec<_> = spans
+        .iter()
+        .map(|span| span["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    let expected = [
+        "POST /graphql",
+        "db account by email",
+        "db failed log-ins",
+        "db failed log-ins",
+        "hash",
+        "logIn",
+        "wait for hash",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn spans_that_do_not_reach_zipkin_are_counted_by_reason() {
+    // It accepts connections, by the kernel's queue, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api/v2/spans", silent.local_addr().unwrap());
+    let process = Process::start(&[&format!("tracing.zipkin_url={url}")]);
+    let lost = |reason: &str| {
+        let metrics = process.get("/metrics").body_mut().read_to_string().unwrap();
+        let name = format!("auth_spans_dropped_total{{reason=\"{reason}\"}} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        value.unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!((lost("export_failed"), lost("queue_full")), (0, 0));
+    process.graphql(&[], "{ me { id } }", json!({}));
+    wait_until("the batch is given up", || lost("export_failed") > 0);
+    wait_until("the queue is full", || {
+        for _ in 0..100 {
+            process.graphql(&[], "{ me { id } }", json!({}));
+        }
+        lost("queue_full") > 0
+    });
 }
 
 /// What a node said that has ended.

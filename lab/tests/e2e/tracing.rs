@@ -82,9 +82,19 @@ async fn a_trace_begins_with_the_gateways_span_and_the_cores_are_its_children() 
             "{name}: {tags}"
         );
     }
-    let core = spans.iter().find(|span| span["name"] == "login").unwrap();
-    assert_eq!(core["localEndpoint"]["serviceName"], "auth-core");
+    let of_the_core = |name: &str| {
+        let found = spans.iter().find(|span| {
+            span["name"] == name && span["localEndpoint"]["serviceName"] == "auth-core"
+        });
+        found.unwrap_or_else(|| panic!("no {name}: {spans:#?}"))
+    };
+    let core = of_the_core("post /graphql");
     assert_eq!(core["parentId"], gateway["id"]);
+    let operation = of_the_core("login");
+    assert_eq!(operation["parentId"], core["id"]);
+    for work in ["wait for hash", "hash", "db begin session"] {
+        assert_eq!(of_the_core(work)["parentId"], operation["id"], "{work}");
+    }
     let time = |span: &Value| {
         let begin = number(&span["timestamp"]);
         (begin, begin + number(&span["duration"]))

@@ -292,6 +292,21 @@ let
       labels.node = "watch";
       fires.warning = "Zipkin on watch drops what it gets: traces have gaps";
     }
+    {
+      alert = "SpansLost";
+      data.${''auth_spans_dropped_total{job="auth-core",node="auth1",reason="export_failed"}''} =
+        growing 60;
+      labels = {
+        node = "auth1";
+        reason = "export_failed";
+      };
+      fires.warning = "Spans of auth1 do not reach Zipkin (export_failed): traces have gaps";
+    }
+    {
+      alert = "SpansLost";
+      data.${''auth_spans_dropped_total{job="auth-core",node="auth1",reason="export_failed"}''} =
+        still 60;
+    }
 
     # 2 % for the last of eleven hours, of which six hours see a third; Prometheus knows of no others.
     {

@@ -50,6 +50,9 @@ pub struct GatewaySpans {
     /// Zipkin's collector, such as http://10.0.0.9:9411/api/v2/spans
     #[arg(long)]
     zipkin: String,
+    /// The share of all traces that is reported, from 0 to 1, as the cores' tracing.sample_ratio; what failed or was tried again always is
+    #[arg(long, default_value_t = 1.0)]
+    sample_ratio: f64,
 }
 
 /// Reports spans until SIGTERM or SIGINT, then what is left, for some seconds at most.
@@ -60,6 +63,9 @@ pub fn run(args: &GatewaySpans) -> Result<(), Cause> {
     if !zipkin::is_collector(&args.zipkin) {
         return Err(format!("--zipkin {:?}: expected {}", args.zipkin, zipkin::EXPECTED).into());
     }
+    if !(0.0..=1.0).contains(&args.sample_ratio) {
+        return Err(format!("--sample-ratio {}: expected 0 to 1", args.sample_ratio).into());
+    }
     let (queue, spans) = sync_channel(QUEUE);
     let state = Arc::new(State::default());
     let sender = thread::spawn({
@@ -69,7 +75,7 @@ pub fn run(args: &GatewaySpans) -> Result<(), Cause> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
-    let received = runtime.block_on(receive(&args.listen, &queue, &state));
+    let received = runtime.block_on(receive(args, &queue, &state));
     state.ending.store(true, Relaxed);
     drop(queue);
     let sent = sender.join();
@@ -86,7 +92,12 @@ struct State {
     ending: AtomicBool,
 }
 
-async fn receive(path: &Path, queue: &SyncSender<Value>, state: &State) -> Result<(), io::Error> {
+async fn receive(
+    args: &GatewaySpans,
+    queue: &SyncSender<Value>,
+    state: &State,
+) -> Result<(), io::Error> {
+    let path = &args.listen;
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -94,7 +105,7 @@ async fn receive(path: &Path, queue: &SyncSender<Value>, state: &State) -> Resul
     let socket = bind(path)?;
     let mut line = [0; LINE];
     let take = |line: &[u8]| {
-        if let Some(span) = span(line)
+        if let Some(span) = span(line, args.sample_ratio)
             && queue.try_send(span).is_err()
         {
             state.lost.fetch_add(1, Relaxed);

@@ -1,7 +1,10 @@
 //! A line of HAProxy's access log as a span. Tags are named as in OpenTelemetry's semantic conventions for HTTP.
 
+use opentelemetry::trace::TraceId;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::telemetry::sampling::is_sampled;
 
 /// What HAProxy says of a request: `nixos-modules/render/haproxy/log.nix`. Times are in milliseconds, -1 for what did not happen.
 #[derive(Deserialize)]
@@ -25,10 +28,16 @@ struct Line {
     end: String,
 }
 
-/// The span of a request, as Zipkin takes it (its API of version 2). `None` for what is not the line of a request in a trace.
-pub fn span(line: &[u8]) -> Option<Value> {
+/// The span of a request, as Zipkin takes it (its API of version 2). `None` for what is not the line of a request in a trace, and
+/// for a trace that is not in the share of `ratio`, unless the request failed or was tried again.
+pub fn span(line: &[u8], ratio: f64) -> Option<Value> {
     let line: Line = serde_json::from_slice(line).ok()?;
     if !is_id(&line.trace_id, 32) || !is_id(&line.span_id, 16) {
+        return None;
+    }
+    let retries = line.retries.trim_start_matches('+');
+    let trace = TraceId::from_hex(&line.trace_id).ok()?;
+    if line.status < 500 && retries == "0" && !is_sampled(trace, ratio) {
         return None;
     }
     let began: u64 = line.began.parse().ok()?;
@@ -45,7 +54,7 @@ pub fn span(line: &[u8]) -> Option<Value> {
             "client.address": line.client,
             "http.request.method": line.method,
             "url.path": line.path,
-            "retries": line.retries.trim_start_matches('+'),
+            "retries": retries,
             "end": line.end,
         },
     });
@@ -134,7 +143,7 @@ mod tests {
     }
 
     fn read(changes: &Value) -> Option<Value> {
-        span(line(changes).to_string().as_bytes())
+        span(line(changes).to_string().as_bytes(), 1.0)
     }
 
     #[test]
@@ -188,6 +197,20 @@ mod tests {
     }
 
     #[test]
+    fn of_traces_that_are_not_sampled_what_failed_or_was_tried_again_is_reported() {
+        let reported = |changes: &Value| span(line(changes).to_string().as_bytes(), 0.0).is_some();
+        for (changes, expected) in [
+            (json!({}), false),
+            (json!({ "status": 429 }), false),
+            (json!({ "status": -1 }), false),
+            (json!({ "status": 503 }), true),
+            (json!({ "retries": "+1" }), true),
+        ] {
+            assert_eq!(reported(&changes), expected, "{changes}");
+        }
+    }
+
+    #[test]
     fn names_are_few_whatever_clients_send() {
         for (method, route, path, expected) in [
             ("POST", "-", "/graphql", "POST /graphql"),
@@ -226,9 +249,9 @@ mod tests {
             assert_eq!(read(&changes), None, "{changes}");
         }
         for text in ["", "Server auth-core/auth1 is DOWN", "{}", "[]", "\u{0}"] {
-            assert_eq!(span(text.as_bytes()), None, "{text}");
+            assert_eq!(span(text.as_bytes(), 1.0), None, "{text}");
         }
         let whole = line(&json!({})).to_string();
-        assert_eq!(span(&whole.as_bytes()[..whole.len() - 1]), None, "cut");
+        assert_eq!(span(&whole.as_bytes()[..whole.len() - 1], 1.0), None, "cut");
     }
 }

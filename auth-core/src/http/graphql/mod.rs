@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use tracing::Level;
+use tracing::{Instrument, Level, info_span};
 
 use self::media::Media;
 use self::params::Params;
@@ -90,7 +90,7 @@ impl<'a> Record<'a> {
     fn begin(app: &'a App, head: &Parts) -> Self {
         Self {
             app,
-            trace: RequestTrace::begin(&head.headers),
+            trace: RequestTrace::begin(&head.method, &head.headers),
             asked_for: Operation::Other,
             executed: Arc::default(),
             started: Instant::now(),
@@ -208,7 +208,11 @@ async fn respond(
                     "POST",
                 ));
             }
-            app.schema.execute(request.data(caller)).await
+            let span = info_span!("graphql", otel.name = operation.name());
+            app.schema
+                .execute(request.data(caller))
+                .instrument(span)
+                .await
         }
         Err(refusal) => Response::from_errors(vec![refusal]),
     })
