@@ -22,9 +22,9 @@ pub enum Event {
     LogIn,
     /// A password was wrong, or right for an account that is disabled; the detail is the operation.
     WrongPassword,
-    /// A password was replaced, and all sessions of the account ended.
+    /// A password was replaced, and all sessions of the account ended; the detail is `resetPassword` where it was by a reset token.
     PasswordChanged,
-    /// An account was removed by its owner.
+    /// An account was removed, by its owner or by an operator.
     AccountDeleted,
     /// A session was ended by its owner.
     LogOut,
@@ -36,6 +36,12 @@ pub enum Event {
     AccountAdded,
     /// An operator changed what an account may do; the detail is the new role.
     RoleChanged,
+    /// An operator took a password away, and all sessions with it, and got a reset token.
+    PasswordResetBegun,
+    /// An operator ended sessions; the detail is the one that was named, or `all`.
+    SessionsRevoked,
+    /// An operator read all that there is of an account.
+    AccountExported,
     /// An operator locked an account out, and ended its sessions.
     AccountDisabled,
     /// An operator let an account in again.
@@ -60,6 +66,9 @@ impl Event {
             Self::SigningKeyChanged => "signing_key_changed",
             Self::AccountAdded => "account_added",
             Self::RoleChanged => "role_changed",
+            Self::PasswordResetBegun => "password_reset_begun",
+            Self::SessionsRevoked => "sessions_revoked",
+            Self::AccountExported => "account_exported",
             Self::AccountDisabled => "account_disabled",
             Self::AccountEnabled => "account_enabled",
             Self::ApiKeyAdded => "api_key_added",

@@ -13,6 +13,9 @@ pub enum AuthError {
     /// Unknown e-mail or wrong password; which of the two is never told (ASVS 5.0, 6.3.8).
     #[error("The e-mail address or the password is wrong.")]
     InvalidCredentials,
+    /// No reset token, or one that was used, has expired or was replaced by another.
+    #[error("This reset token is not valid, or not any more.")]
+    InvalidResetToken,
     /// The password breaks the policy; the text says how.
     #[error("{0}")]
     WeakPassword(String),
@@ -62,6 +65,7 @@ impl AuthError {
         match self {
             Self::EmailTaken => ErrorCode::EmailTaken,
             Self::InvalidCredentials => ErrorCode::InvalidCredentials,
+            Self::InvalidResetToken => ErrorCode::InvalidResetToken,
             Self::WeakPassword(_) => ErrorCode::WeakPassword,
             Self::NulInPassword => ErrorCode::BadRequest,
             Self::InvalidEmail => ErrorCode::InvalidEmail,

@@ -53,6 +53,9 @@ codes! {
     InvalidCredentials "INVALID_CREDENTIALS" OK,
         "Unknown e-mail address, wrong password, or a disabled account. Which of them is never told.",
         "Let the user try again. Do not repeat the request as it is.";
+    InvalidResetToken "INVALID_RESET_TOKEN" OK,
+        "The reset token is none, was used, has expired, or was replaced by another.",
+        "Ask an operator for another.";
     WeakPassword "WEAK_PASSWORD" OK,
         "The new password is too short, too long or easy to guess (see passwords.md).",
         "Show the message: it says why, and what to do.";

@@ -9,6 +9,7 @@ use auth_core::cli::api_key::ApiKeyCommand;
 use auth_core::cli::audit::AuditArgs;
 use auth_core::cli::gateway_spans::GatewaySpans;
 use auth_core::cli::keys::KeysCommand;
+use auth_core::cli::session::SessionCommand;
 use auth_core::cli::user::UserCommand;
 use auth_core::config::{Config, ConfigArgs};
 use auth_core::{App, cli, clock, graphql, http, telemetry};
@@ -37,10 +38,17 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Add, change, disable and show accounts
+    /// Add, change, disable, export, delete and show accounts
     User {
         #[command(subcommand)]
         command: UserCommand,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Show and end the sessions of an account
+    Session {
+        #[command(subcommand)]
+        command: SessionCommand,
         #[command(flatten)]
         config: ConfigArgs,
     },
@@ -70,6 +78,7 @@ fn main() -> ExitCode {
         Command::CheckConfig(args) => check(&args),
         Command::Keys { command, config } => keys(&command, &config),
         Command::User { command, config } => user(&command, &config),
+        Command::Session { command, config } => session(&command, &config),
         Command::ApiKey { command, config } => api_key(&command, &config),
         Command::Audit { audit, config } => print_audit(&audit, &config),
         Command::GatewaySpans(args) => cli::gateway_spans::run(&args),
@@ -108,6 +117,13 @@ fn user(command: &UserCommand, args: &ConfigArgs) -> Result<(), Failure> {
     let config = Config::load(args)?;
     let runtime = tokio::runtime::Runtime::new()?;
     print!("{}", runtime.block_on(cli::user::run(command, &config))?);
+    Ok(())
+}
+
+fn session(command: &SessionCommand, args: &ConfigArgs) -> Result<(), Failure> {
+    let config = Config::load(args)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    print!("{}", runtime.block_on(cli::session::run(command, &config))?);
     Ok(())
 }
 

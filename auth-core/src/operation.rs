@@ -12,6 +12,7 @@ pub enum Operation {
     Refresh,
     LogOut,
     ChangePassword,
+    ResetPassword,
     DeleteAccount,
     Me,
     VerifyToken,
@@ -20,12 +21,13 @@ pub enum Operation {
 
 impl Operation {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SignUp,
         Self::LogIn,
         Self::Refresh,
         Self::LogOut,
         Self::ChangePassword,
+        Self::ResetPassword,
         Self::DeleteAccount,
         Self::Me,
         Self::VerifyToken,
@@ -40,6 +42,7 @@ impl Operation {
             Self::Refresh => "refresh",
             Self::LogOut => "logOut",
             Self::ChangePassword => "changePassword",
+            Self::ResetPassword => "resetPassword",
             Self::DeleteAccount => "deleteAccount",
             Self::Me => "me",
             Self::VerifyToken => "verifyToken",

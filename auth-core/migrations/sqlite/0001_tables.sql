@@ -43,6 +43,15 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_session_id ON idempotency_keys (session_id);
 CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 
+-- Tokens by which somebody replaces a password that they have lost, one for an account. token_hash is SHA-256 of the token.
+CREATE TABLE password_resets (
+    token_hash BLOB NOT NULL PRIMARY KEY,
+    account_id TEXT NOT NULL UNIQUE REFERENCES accounts (id) ON DELETE CASCADE,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX password_resets_expires_at ON password_resets (expires_at);
+
 -- Keys of machines. digest is SHA-256 of a key, in lower-case hexadecimal; scopes are routes of the gateway, with a space between two.
 CREATE TABLE api_keys (
     name       TEXT    NOT NULL PRIMARY KEY,

@@ -3,6 +3,7 @@
 mod changes;
 mod idempotency;
 mod login_throttling;
+mod reset;
 mod sessions;
 
 use std::sync::Arc;

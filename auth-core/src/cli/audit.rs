@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::database::{self, cause};
 use crate::clock::rfc3339;
@@ -111,7 +111,8 @@ fn row(entry: &Recorded) -> String {
     line([&rfc3339(entry.at), &entry.event, client, &who.join(" ")])
 }
 
-fn object(entry: &Recorded) -> String {
+/// As programs read it.
+pub(super) fn object(entry: &Recorded) -> Value {
     json!({
         "id": entry.id,
         "timestamp": rfc3339(entry.at),
@@ -123,5 +124,4 @@ fn object(entry: &Recorded) -> String {
         "trace_id": entry.trace_id,
         "detail": entry.detail,
     })
-    .to_string()
 }

@@ -6,4 +6,5 @@ mod database;
 pub mod follow;
 pub mod gateway_spans;
 pub mod keys;
+pub mod session;
 pub mod user;

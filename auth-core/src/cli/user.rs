@@ -5,11 +5,13 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use serde_json::{Value, json};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::database::{self, cause};
 use crate::audit::{Entry, Event};
+use crate::clock::{began, now, rfc3339};
 use crate::config::{Config, ConfigError};
 use crate::email::Email;
 use crate::error::{AuthError, Cause};
@@ -17,6 +19,7 @@ use crate::identity::Role;
 use crate::passwords::policy::PasswordPolicy;
 use crate::passwords::{Hasher, MAX_BYTES, Password};
 use crate::store::{Account, Store, StoreError};
+use crate::tokens::reset::{LIFETIME_SECONDS, ResetToken};
 
 /// Accounts that are read at once for a list.
 const PAGE: u16 = 1000;
@@ -52,8 +55,32 @@ pub enum UserCommand {
         /// E-mail address
         email: String,
     },
+    /// Take a password and all sessions away, and print a token for another password: `resetPassword` takes it once, within a day
+    ResetPassword {
+        /// E-mail address
+        email: String,
+    },
+    /// Show an account, its sessions and how many wrong passwords were given for it
+    Show {
+        /// E-mail address
+        email: String,
+    },
+    /// Print all that is stored of an account and may be told: a JSON document
+    Export {
+        /// E-mail address
+        email: String,
+    },
+    /// Remove an account, with all that belongs to it
+    Delete {
+        /// E-mail address
+        email: String,
+    },
     /// Show all accounts, oldest first
-    List,
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs a command and returns what to tell the operator.
@@ -129,11 +156,89 @@ async fn carry_out(command: &UserCommand, config: &Config, store: &Store) -> Res
                 .map_err(cause)?;
             Ok(format!("{} is enabled\n", account.email))
         }
-        UserCommand::List => list(store).await,
+        UserCommand::ResetPassword { email } => reset_password(store, config, email).await,
+        UserCommand::Show { email } => {
+            let account = find(store, email).await?;
+            let mut text = HEAD.to_owned() + &row(&account) + "\n";
+            let sessions = store.sessions(&account.id).await.map_err(cause)?;
+            let email = Email::of_account(&account.email);
+            let failed = store.failed_log_ins(&email, now());
+            let failed = failed
+                .await
+                .map_err(cause)?
+                .map_or(0, |failed| failed.failures);
+            let _ = writeln!(
+                text,
+                "since {}, {} sessions, {failed} wrong passwords in a row",
+                began(&account.id),
+                sessions.len()
+            );
+            Ok(text)
+        }
+        UserCommand::Export { email } => {
+            let account = find(store, email).await?;
+            let entry = Entry::by_operator(Event::AccountExported, Some(&account.id));
+            store.record(&entry).await.map_err(cause)?;
+            export(store, &account).await
+        }
+        UserCommand::Delete { email } => {
+            let account = find(store, email).await?;
+            let entry = Entry::by_operator(Event::AccountDeleted, Some(&account.id));
+            store
+                .remove_account(&account.id, &entry)
+                .await
+                .map_err(cause)?;
+            Ok(format!(
+                "{} is deleted; its entries in the audit stream have its id alone, {}\n",
+                account.email, account.id
+            ))
+        }
+        UserCommand::List { json } => list(store, *json).await,
     }
 }
 
-async fn find(store: &Store, email: &str) -> Result<Account, Cause> {
+async fn reset_password(store: &Store, config: &Config, email: &str) -> Result<String, Cause> {
+    let account = find(store, email).await?;
+    let token = ResetToken::new().map_err(|_| "the system has no randomness")?;
+    let unmatchable = Hasher::from_config(&config.password)?.unmatchable();
+    let entry = Entry::by_operator(Event::PasswordResetBegun, Some(&account.id));
+    let expires = entry.at.saturating_add(LIFETIME_SECONDS);
+    store
+        .begin_reset(&account.id, &unmatchable, &token.hash(), expires, &entry)
+        .await
+        .map_err(cause)?;
+    // Alone on its line, so that a script can take it.
+    Ok(format!("{}\n", *token.text()))
+}
+
+/// What the account's owner may ask for (GDPR, article 15): not the hashes, by which nobody is told anything.
+async fn export(store: &Store, account: &Account) -> Result<String, Cause> {
+    let sessions = store.sessions(&account.id).await.map_err(cause)?;
+    let sessions: Vec<_> = sessions
+        .iter()
+        .map(|session| {
+            json!({ "id": session.id, "began": began(&session.id), "expires": rfc3339(session.expires_at) })
+        })
+        .collect();
+    let mut audit: Vec<Value> = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = store
+            .audit(Some(&account.id), after, PAGE)
+            .await
+            .map_err(cause)?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        audit.extend(page.iter().map(super::audit::object));
+    }
+    let mut document = object(account);
+    document["sessions"] = sessions.into();
+    document["audit"] = audit.into();
+    Ok(format!("{document:#}\n"))
+}
+
+/// The account that an operator means.
+pub(super) async fn find(store: &Store, email: &str) -> Result<Account, Cause> {
     let found = store
         .account_by_email(&Email::parse(email)?)
         .await
@@ -141,8 +246,35 @@ async fn find(store: &Store, email: &str) -> Result<Account, Cause> {
     found.ok_or_else(|| format!("there is no account {email}").into())
 }
 
-async fn list(store: &Store) -> Result<String, Cause> {
-    let mut text = format!("{:<36}  {:<5}  {:<8}  E-MAIL\n", "ID", "ROLE", "STATE");
+const HEAD: &str = "ID                                    ROLE   STATE     E-MAIL\n";
+
+fn state(account: &Account) -> &'static str {
+    if account.disabled == 0 {
+        "enabled"
+    } else {
+        "disabled"
+    }
+}
+
+fn row(account: &Account) -> String {
+    let Account {
+        id, role, email, ..
+    } = account;
+    format!("{id:<36}  {role:<5}  {:<8}  {email}", state(account))
+}
+
+fn object(account: &Account) -> Value {
+    json!({
+        "id": account.id,
+        "email": account.email,
+        "role": account.role,
+        "state": state(account),
+        "since": began(&account.id),
+    })
+}
+
+async fn list(store: &Store, json: bool) -> Result<String, Cause> {
+    let mut text = if json { String::new() } else { HEAD.to_owned() };
     let mut after = String::new();
     loop {
         let page = store.accounts(&after, PAGE).await.map_err(cause)?;
@@ -151,15 +283,12 @@ async fn list(store: &Store) -> Result<String, Cause> {
         };
         after.clone_from(&last.id);
         for account in page {
-            let state = if account.disabled == 0 {
-                "enabled"
+            let line = if json {
+                object(&account).to_string()
             } else {
-                "disabled"
+                row(&account)
             };
-            let Account {
-                id, role, email, ..
-            } = account;
-            let _ = writeln!(text, "{id:<36}  {role:<5}  {state:<8}  {email}");
+            text += &(line + "\n");
         }
     }
 }

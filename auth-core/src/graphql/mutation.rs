@@ -11,6 +11,7 @@ use crate::error::AuthError;
 use crate::operation::Operation;
 use crate::passwords::Password;
 use crate::tokens::refresh::RefreshToken;
+use crate::tokens::reset::ResetToken;
 
 /// The root of all mutations.
 #[derive(Default)]
@@ -97,6 +98,24 @@ impl Mutation {
         let (current, new) = (Password::new(current_password), Password::new(new_password));
         let session = accounts.change_password(caller, current, new).await;
         tell_gateway(context, &session);
+        answer(accounts, session, "Password changed.")
+    }
+
+    /// Replaces the password of the account that a reset token is for, ends all its sessions and begins a new one. An operator makes
+    /// the token (`auth-core user reset-password`); it is good once, for a day.
+    ///
+    /// Error codes: INVALID_RESET_TOKEN, WEAK_PASSWORD, BAD_REQUEST, OVERLOADED, IDEMPOTENCY_KEY_REUSED, UNAVAILABLE, INTERNAL.
+    async fn reset_password(
+        &self,
+        context: &Context<'_>,
+        reset_token: String,
+        new_password: String,
+    ) -> Result<Session> {
+        let (accounts, caller) = begin(context, Operation::ResetPassword);
+        let token = ResetToken::parse(&reset_token);
+        let session = accounts
+            .reset_password(caller, token.as_ref(), Password::new(new_password))
+            .await;
         answer(accounts, session, "Password changed.")
     }
 

@@ -95,6 +95,20 @@ impl Store {
         })
     }
 
+    /// Removes an account with all that belongs to it but its entries in the audit stream, whatever its password.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    pub async fn remove_account(&self, id: &str, entry: &Entry) -> Result<(), StoreError> {
+        const SQL: &str = "DELETE FROM accounts WHERE id = $1";
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            sqlx::query(SQL).bind(id).execute(&mut *transaction).await?;
+            record!(transaction, entry);
+            transaction.commit().await
+        })
+    }
+
     /// Gives an account another role.
     ///
     /// # Errors

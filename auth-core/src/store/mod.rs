@@ -36,6 +36,7 @@ mod connect;
 mod guesses;
 mod idempotency;
 mod migrations;
+mod resets;
 mod retention;
 mod session_accounts;
 mod sessions;

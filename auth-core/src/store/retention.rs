@@ -28,6 +28,7 @@ trait Remove {
     const SESSIONS: &'static str;
     const FAILED_LOG_INS: &'static str;
     const IDEMPOTENCY_KEYS: &'static str;
+    const PASSWORD_RESETS: &'static str;
     const AUDIT: &'static str;
     const WRONG_PASSWORDS: &'static str;
 }
@@ -40,6 +41,8 @@ macro_rules! remove {
                 remove!("failed_log_ins", "email_normal", "last_at <= $1", $lock);
             const IDEMPOTENCY_KEYS: &'static str =
                 remove!("idempotency_keys", "key_hash", "created_at <= $1", $lock);
+            const PASSWORD_RESETS: &'static str =
+                remove!("password_resets", "token_hash", "expires_at <= $1", $lock);
             const AUDIT: &'static str = remove!("audit", "id", "at <= $1", $lock);
             const WRONG_PASSWORDS: &'static str = remove!(
                 "audit",
@@ -73,11 +76,12 @@ remove!(Sqlite, "");
 // Waits for nobody, so it is part of no deadlock: what another holds is for the next time.
 remove!(Postgres, " FOR UPDATE SKIP LOCKED");
 
-fn statements<D: Database + Remove>(_: &Pool<D>) -> [&'static str; 5] {
+fn statements<D: Database + Remove>(_: &Pool<D>) -> [&'static str; 6] {
     [
         D::SESSIONS,
         D::FAILED_LOG_INS,
         D::IDEMPOTENCY_KEYS,
+        D::PASSWORD_RESETS,
         D::AUDIT,
         D::WRONG_PASSWORDS,
     ]
@@ -105,6 +109,7 @@ impl Store {
             stored_seconds(now),
             guesses::oldest(now),
             idempotency::oldest(now),
+            stored_seconds(now),
             stored_seconds(now.saturating_sub(age)),
             self.newest_wrong_password_to_remove().await?,
         ];

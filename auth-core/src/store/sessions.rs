@@ -170,6 +170,42 @@ impl Store {
         })
     }
 
+    /// All sessions of an account, oldest first; those too that have expired and are about to be removed.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    pub async fn sessions(&self, account_id: &str) -> Result<Vec<StoredSession>, StoreError> {
+        const SQL: &str = "SELECT id, account_id, family_hash, token_hash, expires_at FROM sessions WHERE account_id = $1 ORDER BY id";
+        on!(self, pool => sqlx::query_as(SQL).bind(account_id).fetch_all(pool).await)
+    }
+
+    /// Ends all sessions of an account, or one, and answers how many there were.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    pub async fn end_sessions(
+        &self,
+        account_id: &str,
+        id: Option<&str>,
+        entry: &Entry,
+    ) -> Result<u64, StoreError> {
+        const ALL: &str = "DELETE FROM sessions WHERE account_id = $1";
+        const ONE: &str = "DELETE FROM sessions WHERE account_id = $1 AND id = $2";
+        on!(self, pool => {
+            let mut transaction = pool.begin().await?;
+            let ended = match id {
+                None => sqlx::query(ALL).bind(account_id).execute(&mut *transaction).await?,
+                Some(id) => {
+                    sqlx::query(ONE).bind(account_id).bind(id).execute(&mut *transaction).await?
+                }
+            };
+            if ended.rows_affected() > 0 {
+                record!(transaction, entry);
+            }
+            transaction.commit().await.map(|()| ended.rows_affected())
+        })
+    }
+
     /// Ends a session, if it is there, and then remembers the key.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub mod keys;
 pub mod refresh;
+pub mod reset;
 mod verified;
 
 use std::collections::HashMap;

@@ -61,6 +61,7 @@ fn message(code: ErrorCode) -> String {
     let error = match code {
         ErrorCode::EmailTaken => AuthError::EmailTaken,
         ErrorCode::InvalidCredentials => AuthError::InvalidCredentials,
+        ErrorCode::InvalidResetToken => AuthError::InvalidResetToken,
         ErrorCode::WeakPassword => AuthError::WeakPassword("…".to_owned()),
         ErrorCode::InvalidEmail => AuthError::InvalidEmail,
         ErrorCode::Unauthenticated => AuthError::Unauthenticated,

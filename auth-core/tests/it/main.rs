@@ -29,6 +29,7 @@ mod passwords;
 mod postgres;
 mod process;
 mod refresh;
+mod resets;
 mod retention;
 mod secrets;
 mod sessions;

@@ -63,6 +63,88 @@ fn an_operator_adds_promotes_locks_out_and_lets_in() {
     Tokens::of(&node.log_in(EMAIL, PASSWORD), "logIn");
 }
 
+/// Runs `auth-core session` on the node's database.
+fn session(node: &Node, command: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_auth-core"))
+        .arg("session")
+        .args(command)
+        .args(["--set", &format!("database.url={}", node.database)])
+        .env_clear()
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    format!("exit {}\n{text}", output.status.code().unwrap())
+}
+
+#[test]
+fn an_operator_sees_sessions_and_ends_one_or_all() {
+    let node = Node::start();
+    let first = Tokens::of(&node.sign_up(EMAIL, PASSWORD), "signUp");
+    let second = Tokens::of(&node.log_in(EMAIL, PASSWORD), "logIn");
+    let third = Tokens::of(&node.log_in(EMAIL, PASSWORD), "logIn");
+    let listed = session(&node, &["list", EMAIL]);
+    let ids: Vec<_> = listed
+        .lines()
+        .skip(2)
+        .map(|line| line.split_whitespace().next().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 3, "{listed}");
+
+    let said = session(&node, &["revoke", EMAIL, ids[1]]);
+    assert!(said.starts_with("exit 0\n1 sessions"), "{said}");
+    assert_eq!(code(&me(&node, &second)), "UNAUTHENTICATED");
+    assert_eq!(me(&node, &first)["data"]["me"]["email"], EMAIL);
+    let again = session(&node, &["revoke", EMAIL, ids[1]]);
+    assert!(again.starts_with("exit 1\n"), "{again}");
+
+    let said = session(&node, &["revoke", EMAIL]);
+    assert!(said.starts_with("exit 0\n2 sessions"), "{said}");
+    for tokens in [&first, &third] {
+        assert_eq!(code(&me(&node, tokens)), "UNAUTHENTICATED");
+    }
+}
+
+#[test]
+fn an_operator_exports_and_deletes_what_there_is_of_an_account() {
+    let node = Node::start();
+    let tokens = Tokens::of(&node.sign_up(EMAIL, PASSWORD), "signUp");
+    node.log_in(EMAIL, "wrong horse battery");
+    let exported = user(&node, &["export", EMAIL], "");
+    let deleted = user(&node, &["delete", EMAIL], "");
+    assert!(deleted.starts_with("exit 0\n"), "{deleted}");
+    assert_eq!(code(&me(&node, &tokens)), "UNAUTHENTICATED");
+    for table in ["accounts", "sessions"] {
+        assert_eq!(node.sql(&format!("SELECT count(*) FROM {table}")), [0]);
+    }
+    let hash = "$scrypt$";
+    assert!(!exported.contains(hash), "{exported}");
+    insta::with_settings!({filters => vec![
+        (r"[0-9a-f]{8}-[0-9a-f-]{27}", "[id]"),
+        (r"[0-9a-f]{32}", "[trace]"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[time]"),
+    ]}, {
+        assert_snapshot!(exported + &user(&node, &["show", EMAIL], ""));
+    });
+}
+
+#[test]
+fn an_account_is_shown_and_all_are_listed_for_programs() {
+    let node = Node::start();
+    node.sign_up(EMAIL, PASSWORD);
+    node.sign_up("bob@example.com", PASSWORD);
+    for _ in 0..3 {
+        node.log_in(EMAIL, "wrong horse battery");
+    }
+    let said =
+        user(&node, &["show", "ANN@example.com"], "") + &user(&node, &["list", "--json"], "");
+    insta::with_settings!({filters => vec![
+        (r"[0-9a-f]{8}-[0-9a-f-]{27}", "[id]"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[time]"),
+    ]}, {
+        assert_snapshot!(said);
+    });
+}
+
 #[test]
 fn a_password_is_read_from_a_file_without_the_end_of_its_line() {
     let node = Node::start();
