@@ -19,6 +19,9 @@ use tokio::{
 /// An answer that takes longer is not going to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Of pictures: smaller files, and letters that can be read.
+const SCALE: f64 = 0.9;
+
 /// A browser with one page. It ends with the test, and leaves nothing behind.
 pub struct Chromium {
     pipe: Mutex<Pipe>,
@@ -169,7 +172,7 @@ impl Chromium {
 
     /// What the page looks like, as PNG; from so far down, beyond what is seen at once, too.
     pub async fn picture(&self, top: f64, width: u32, height: u32) -> Vec<u8> {
-        let clip = json!({ "x": 0, "y": top, "width": width, "height": height, "scale": 1 });
+        let clip = json!({ "x": 0, "y": top, "width": width, "height": height, "scale": SCALE });
         let wanted = json!({ "format": "png", "clip": clip, "captureBeyondViewport": true });
         let answer = self.call("Page.captureScreenshot", wanted).await;
         STANDARD.decode(answer["data"].as_str().unwrap()).unwrap()

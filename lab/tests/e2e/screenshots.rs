@@ -42,7 +42,7 @@ async fn of_the_pages() {
     // Long enough for lines that can be seen.
     until("parseInt(document.querySelector('#load-state').textContent) < 40").await;
     stack.stack.kill_part("auth1").await.unwrap();
-    until("document.querySelector('.tag.warning')?.parentElement.textContent.includes('NodeOutOfRotation')").await;
+    until("[...document.querySelectorAll('#alerts li')].some(item => item.textContent.startsWith('warning, firingNodeOutOfRotation'))").await;
     until("document.querySelectorAll('[data-dot]').length > 4").await;
     let height = browser
         .value("document.querySelector('.pair').getBoundingClientRect().bottom + scrollY + 14")
