@@ -192,7 +192,7 @@ impl Tour {
             (
                 "in Prometheus",
                 &self.prometheus(r#"sum by (outcome) (rate(auth_requests_total{operation="logIn"}[1m]))"#),
-                "log-ins by outcome; the alert BruteForceWave fires after two minutes of this",
+                "log-ins by outcome; the alert BruteForceWave fires when this goes on for minutes",
             ),
         ]);
         Ok(())
