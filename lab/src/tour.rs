@@ -317,7 +317,7 @@ impl Tour {
             self.ask(Request::Weight(part.into(), weight)).await?;
         }
         println!(
-            "  Everything is as it was before: every part runs, and every weight is what it was."
+            "  What the tour changed is as it was before: auth1 runs, and sample1 and sample2 have their weights."
         );
         Ok(())
     }

@@ -81,6 +81,8 @@ struct Gateway {
 struct Alert {
     name: String,
     severity: String,
+    /// All of them, which tell it from every other.
+    labels: String,
     summary: String,
     /// `pending` or `firing`.
     state: String,
@@ -185,6 +187,7 @@ impl Observer {
                 .map(|alert| Alert {
                     name: text(&alert["labels"]["alertname"]),
                     severity: text(&alert["labels"]["severity"]),
+                    labels: alert["labels"].to_string(),
                     summary: text(&alert["annotations"]["summary"]),
                     state: text(&alert["state"]),
                 })
