@@ -20,7 +20,7 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Of pictures: smaller files, and letters that can be read.
-const SCALE: f64 = 0.9;
+const SCALE: f64 = 0.8;
 
 /// A browser with one page. It ends with the test, and leaves nothing behind.
 pub struct Chromium {
