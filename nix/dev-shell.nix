@@ -37,6 +37,7 @@ let
     npm = [ pkgs.nodejs ];
     python3 = [ python ];
     python3-pip = [ python ];
+    chromium = [ pkgs.chromium ];
     procps = [ pkgs.procps ];
   };
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Result, bail};
-use lab::control::{self, Answer, Request};
+use lab::control::{self, Answer, Request, Status};
 use tokio::{process::Command, time::sleep};
 
 const NOT_RUNNING: &str = "the stack is not running: `./dev up` starts it";
@@ -25,9 +25,7 @@ pub async fn down(state: &Path) -> Result<()> {
 
 /// Shows every part.
 pub async fn status(state: &Path, json: bool) -> Result<()> {
-    let Some(Answer::Status(status)) = control::ask(state, &Request::Status).await? else {
-        bail!(NOT_RUNNING);
-    };
+    let status = running(state).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&status)?);
         return Ok(());
@@ -44,6 +42,23 @@ pub async fn status(state: &Path, json: bool) -> Result<()> {
         println!("{:<15} left out: {}", part.name, part.reason);
     }
     Ok(())
+}
+
+/// Prints where the page is on which one watches the stack.
+pub async fn watch(state: &Path) -> Result<()> {
+    println!("{}", running(state).await?.page);
+    Ok(())
+}
+
+/// What the stack says of itself.
+///
+/// # Errors
+/// When it does not run.
+pub async fn running(state: &Path) -> Result<Status> {
+    match control::ask(state, &Request::Status).await? {
+        Some(Answer::Status(status)) => Ok(status),
+        _ => bail!(NOT_RUNNING),
+    }
 }
 
 /// Sends one request to the stack and prints the answer.

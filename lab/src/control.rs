@@ -32,6 +32,8 @@ pub enum Request {
 /// What `./dev status --json` prints.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
+    /// The page that shows all of it.
+    pub page: String,
     /// The CA certificate that clients must trust.
     pub ca: PathBuf,
     /// Every part, running or not.

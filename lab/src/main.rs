@@ -1,6 +1,7 @@
 //! The command behind `./dev up`, `status`, `kill` and the rest.
 
 mod commands;
+mod tour;
 mod up;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -47,6 +48,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the address of the page on which one watches the stack break.
+    Watch,
+    /// Walk through a sign-up, failed log-ins, a killed node and a canary, with where to look at each step.
+    Tour {
+        /// Do not wait for ENTER between the steps.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Start a part that was stopped, killed or paused.
     Start { part: String },
     /// Stop a part gracefully, as a shutdown would.
@@ -90,6 +99,8 @@ async fn main() -> ExitCode {
         } => up::run(state, topology, background).await,
         Command::Down => commands::down(state).await,
         Command::Status { json } => commands::status(state, json).await,
+        Command::Watch => commands::watch(state).await,
+        Command::Tour { yes } => tour::walk(state, yes).await,
         Command::Start { part } => commands::send(state, Request::Start(part)).await,
         Command::Stop { part } => commands::send(state, Request::Stop(part)).await,
         Command::Kill { part } => commands::send(state, Request::Kill(part)).await,

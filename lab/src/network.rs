@@ -53,6 +53,12 @@ impl Network {
         bail!("every loopback network is taken by another stack: stop one with `./dev down`")
     }
 
+    /// One of its addresses, by the last number.
+    pub fn address(&self, last: u8) -> Ipv4Addr {
+        let [a, b, c] = self.prefix;
+        Ipv4Addr::new(a, b, c, last)
+    }
+
     /// The network's first three bytes, such as `127.77.0`.
     pub fn prefix(&self) -> String {
         let [a, b, c] = self.prefix;

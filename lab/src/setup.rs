@@ -53,8 +53,8 @@ pub(crate) struct Prepared {
     pub defaults: Value,
     /// Where PostgreSQL keeps its data.
     pub scratch: TempDir,
-    /// Held for as long as the stack is.
-    _network: Network,
+    /// Claimed for as long as the stack is there.
+    pub network: Network,
 }
 
 impl Setup {
@@ -131,7 +131,7 @@ impl Setup {
             left_out,
             defaults,
             scratch,
-            _network: self.network,
+            network: self.network,
         })
     }
 }

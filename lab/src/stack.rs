@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::{
@@ -35,6 +36,9 @@ use crate::{
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// A part that still runs this long after its stop signal is killed.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(10);
+/// The page's place on the stack's network: the last number of its address, and its port.
+const PAGE_HOST: u8 = 9;
+const PAGE_PORT: u16 = 7780;
 
 /// What happens to the parts, told as it happens.
 #[derive(Clone, Debug)]
@@ -185,6 +189,21 @@ impl Stack {
             .join("admin.sock")
     }
 
+    /// Where [`crate::watch`] serves the page on which one watches this stack.
+    pub fn page_address(&self) -> SocketAddr {
+        (self.prepared.network.address(PAGE_HOST), PAGE_PORT).into()
+    }
+
+    /// The part of the stack's network that belongs to its clients, as CIDR: limits count by address.
+    pub fn client_addresses(&self) -> String {
+        format!("{}/25", self.prepared.network.address(128))
+    }
+
+    /// Where state, logs and configuration are; absolute.
+    pub fn directory(&self) -> &Path {
+        &self.prepared.directory
+    }
+
     /// Stops every part, all at the same time.
     pub async fn stop(&self) {
         let mut ending = JoinSet::new();
@@ -224,6 +243,7 @@ impl Stack {
         let mut parts = asking.join_all().await;
         parts.sort_by_key(|(index, _)| *index);
         Status {
+            page: format!("http://{}", self.page_address()),
             ca: self.prepared.ca.clone(),
             parts: parts.into_iter().map(|(_, part)| part).collect(),
             left_out: self

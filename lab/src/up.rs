@@ -5,17 +5,20 @@ use std::{
     io::{self, IsTerminal, Read, Write},
     path::Path,
     process::Stdio,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use lab::{
     Event, Setup, Stack, TopologyName,
+    answer::answer,
     control::{self, Answer, Request},
     network::Network,
     process::describe,
     setup,
     stack::log_end,
+    watch,
 };
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -61,7 +64,9 @@ async fn serve(
         scrypt: None,
         parts: None,
     };
-    let stack = Stack::prepare(setup, sender).await?;
+    let stack = Arc::new(Stack::prepare(setup, sender).await?);
+    let _page = watch::open(stack.clone()).await?;
+    println!("Watch it at http://{}\n", stack.page_address());
     let mut progress = Progress::begin(&stack);
 
     let started = tokio::select! {
@@ -74,7 +79,7 @@ async fn serve(
             progress.end();
             print_ready(&stack, topology, begin.elapsed());
             tokio::select! {
-                watched = watch(&stack, &mut events, &requests) => watched,
+                watched = attend(&stack, &mut events, &requests) => watched,
                 _ = interrupt.recv() => Ok(()),
                 _ = terminate.recv() => Ok(()),
             }
@@ -115,7 +120,7 @@ async fn start(
 }
 
 /// Reports what dies and does what other terminals ask, until one of them asks for the end.
-async fn watch(
+async fn attend(
     stack: &Stack,
     events: &mut UnboundedReceiver<Event>,
     requests: &UnixListener,
@@ -129,7 +134,7 @@ async fn watch(
             Ok((mut stream, _)) = requests.accept() => {
                 let Ok(request) = control::receive(&mut stream).await else { continue };
                 let end = matches!(request, Request::Down);
-                let answer = answer(stack, request).await.unwrap_or_else(|error| Answer::Refused(format!("{error:#}")));
+                let answer = answer(stack, request).await;
                 if let Answer::Done(message) = &answer {
                     say(message);
                 }
@@ -140,43 +145,6 @@ async fn watch(
             }
         }
     }
-}
-
-async fn answer(stack: &Stack, request: Request) -> Result<Answer> {
-    Ok(match request {
-        Request::Status => Answer::Status(stack.status().await),
-        Request::Start(part) => {
-            let took = stack.start_part(&part).await?;
-            Answer::Done(format!(
-                "{part} is ready after {:.1} s.",
-                took.as_secs_f64()
-            ))
-        }
-        Request::Stop(part) => {
-            let status = stack.stop_part(&part).await?;
-            Answer::Done(format!(
-                "{part} has stopped with {}: `./dev start {part}` brings it back.",
-                describe(status)
-            ))
-        }
-        Request::Kill(part) => {
-            stack.kill_part(&part).await?;
-            Answer::Done(format!(
-                "{part} is killed: `./dev start {part}` brings it back."
-            ))
-        }
-        Request::Pause(part) => {
-            stack.pause_part(&part)?;
-            Answer::Done(format!(
-                "{part} is paused: `./dev start {part}` resumes it."
-            ))
-        }
-        Request::Weight(part, weight) => {
-            stack.set_weight(&part, weight).await?;
-            Answer::Done(format!("{part} has the weight {weight}."))
-        }
-        Request::Down => Answer::Done("Stopping.".into()),
-    })
 }
 
 /// Starts the stack in the background and returns when it is ready.
@@ -279,6 +247,7 @@ fn print_ready(stack: &Stack, topology: TopologyName, took: Duration) {
         TopologyName::Cluster => "three nodes on PostgreSQL",
     };
     println!("\nReady after {:.1} s: {what}.\n", took.as_secs_f64());
+    println!("  {:<15} http://{}", "watch it", stack.page_address());
     for part in stack.parts() {
         println!("  {:<15} {}", part.name, part.url);
         for (title, url) in &part.pages {

@@ -14,7 +14,7 @@ use lab::control::Status;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-fn lab(state: &Path, arguments: &[&str]) -> Output {
+pub fn lab(state: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lab"))
         .arg("--state")
         .arg(state)
@@ -27,7 +27,7 @@ pub fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn status(state: &Path) -> Status {
+pub fn status(state: &Path) -> Status {
     let output = lab(state, &["status", "--json"]);
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
@@ -154,7 +154,22 @@ fn up_in_the_background_prints_commands_that_work_and_down_leaves_nothing_behind
     let up = lab(state.path(), &["up", "--detach"]);
     assert!(up.status.success(), "{}", text(&up));
 
-    assert_printed_commands_work(&text(&up));
+    let printed = text(&up);
+    let page = printed
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("Watch it at "))
+        .unwrap();
+    assert_eq!(text(&lab(state.path(), &["watch"])), format!("{page}\n"));
+    let shown = Command::new("curl")
+        .args(["--silent", page])
+        .output()
+        .unwrap();
+    assert!(
+        text(&shown).contains("<title>Authstack lab</title>"),
+        "{page}"
+    );
+    assert_printed_commands_work(&printed);
 
     let again = lab(state.path(), &["up"]);
     assert!(
@@ -243,7 +258,12 @@ fn a_part_that_dies_while_starting_is_named_with_the_end_of_its_log() {
 #[test]
 fn what_needs_a_running_stack_says_how_to_start_one() {
     let state = TempDir::with_prefix("authstack-test-").unwrap();
-    for command in [&["status"][..], &["kill", "auth1"], &["status", "--json"]] {
+    for command in [
+        &["status"][..],
+        &["watch"],
+        &["kill", "auth1"],
+        &["status", "--json"],
+    ] {
         let output = lab(state.path(), command);
         assert!(!output.status.success());
         assert!(

@@ -135,6 +135,7 @@ fn up_asks_for_what_it_cannot_do_without_and_test_for_everything() {
         "python3-pip",
         "rustfmt-web",
         "rust-web-clippy",
+        "chromium",
     ] {
         assert!(
             !for_up.contains(&package.to_owned()),

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod bad_input;
+mod chromium;
 mod command;
 mod connections;
 mod dev_script;
@@ -25,10 +26,14 @@ mod route_limits;
 mod route_rules;
 mod route_servers;
 mod routes;
+mod screenshots;
 mod secrets;
 mod sign_up_and_log_in;
 mod support;
 mod tls;
+mod tour;
 mod tracing;
 mod two_gateways;
+mod watch;
+mod watch_guard;
 mod webhook;

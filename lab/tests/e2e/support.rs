@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Output,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -36,7 +37,7 @@ pub const SERVING: &[&str] = &["auth1", "auth2", "gateway"];
 
 /// A stack of its own for one test. Its processes end with the test.
 pub struct TestStack {
-    pub stack: Stack,
+    pub stack: Arc<Stack>,
     _events: UnboundedReceiver<Event>,
     pub client: reqwest::Client,
     directory: TempDir,
@@ -84,7 +85,7 @@ pub async fn start_changed(
     stack.start().await.expect("the stack starts");
     let client = ready::client(stack.ca()).expect("the CA can be read");
     TestStack {
-        stack,
+        stack: Arc::new(stack),
         _events: events,
         client,
         directory,
@@ -235,12 +236,7 @@ impl TestStack {
             .unwrap_or_else(|error| panic!("{url} answers no JSON ({error}): {text}"))
     }
 
-    /// The part of the stack's network that belongs to its clients: limits count by address.
-    fn client_addresses(&self) -> String {
-        format!("{}/25", self.client_address(0))
-    }
-
-    /// The `number`th of these addresses.
+    /// The `number`th address of the stack's network that belongs to clients: limits count by address.
     pub fn client_address(&self, number: u8) -> IpAddr {
         let IpAddr::V4(gateway) = self.gateway_address().ip() else {
             panic!("the lab's gateway has an IPv4 address")
@@ -278,7 +274,7 @@ impl TestStack {
         let output = Command::new(programs::built("authload").expect("authload is built"))
             .args(["run", "session", "--url", &self.url("gateway"), "--ca"])
             .arg(self.stack.ca())
-            .args(["--from", &self.client_addresses()])
+            .args(["--from", &self.stack.client_addresses()])
             .args([
                 "--users",
                 &users.to_string(),
