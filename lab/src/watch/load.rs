@@ -111,7 +111,7 @@ impl Load {
 /// The one place where the lab calls `authload`. Its exit code: 0 when every answer was right, 1 when one was not.
 fn command(stack: &Stack, rate: u32, seconds: u32) -> Result<Vec<String>> {
     let authload = programs::built("authload").context(
-        "authload is not built. `cargo build --workspace` builds it, `./dev up` does so by itself",
+        "authload is not built yet: `./dev watch` builds it, in another terminal",
     )?;
     let gateway = &stack.part("gateway")?.url;
     let mut command = vec![authload.display().to_string()];
