@@ -110,9 +110,8 @@ impl Load {
 
 /// The one place where the lab calls `authload`. Its exit code: 0 when every answer was right, 1 when one was not.
 fn command(stack: &Stack, rate: u32, seconds: u32) -> Result<Vec<String>> {
-    let authload = programs::built("authload").context(
-        "authload is not built yet: `./dev watch` builds it, in another terminal",
-    )?;
+    let authload = programs::built("authload")
+        .context("authload is not built yet: `./dev watch` builds it, in another terminal")?;
     let gateway = &stack.part("gateway")?.url;
     let mut command = vec![authload.display().to_string()];
     command.extend(["run", "session", "--url", gateway, "--ca"].map(str::to_owned));
