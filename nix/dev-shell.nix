@@ -33,6 +33,7 @@ let
     default-jre-headless = [ pkgs.jre_headless ];
     # The jar comes from AUTHSTACK_ZIPKIN_JAR.
     maven = [ ];
+    chromium = [ pkgs.chromium ];
     nodejs = [ pkgs.nodejs ];
     npm = [ pkgs.nodejs ];
     python3 = [ python ];
