@@ -283,6 +283,8 @@ impl TestStack {
     /// Runs the real `authload` against the gateway, from the addresses of clients.
     pub async fn authload(&self, scenario: &str, arguments: &[&str]) -> Load {
         let report = self.directory().join("report.json");
+        // That of the run before is none of this one.
+        let _ = fs::remove_file(&report);
         let output = Command::new(programs::built("authload").expect("authload is built"))
             .args(["run", scenario, "--url", &self.url("gateway"), "--ca"])
             .arg(self.stack.ca())
