@@ -134,6 +134,7 @@ impl Chart<'_> {
             .y_labels(labels)
             .x_label_formatter(&|seconds| format!("{} s", plain(*seconds)))
             .y_label_formatter(&|value| match self.is_logarithmic {
+                true if *value >= 3.0 => format!("{} s", plain(10f64.powf(*value - 3.0))),
                 true => format!("{} ms", plain(10f64.powf(*value))),
                 false => plain(*value),
             })

@@ -192,6 +192,7 @@ fn list() -> Result<bool> {
 
 /// Runs the scenario, prints and writes the report: whether it has passed.
 async fn load(args: RunArgs) -> Result<bool> {
+    args.report.iter().try_for_each(|path| named(path))?;
     let mut goose = args.goose;
     let timeout = goose.timeout.as_deref().map(seconds).transpose()?;
     let rules = take_phase_rules(&mut goose.threshold)?;
@@ -230,13 +231,18 @@ fn seconds(text: &str) -> Result<Duration> {
     }
 }
 
-fn create(path: PathBuf) -> Result<(PathBuf, File)> {
-    if !matches!(extension(&path), "json" | "html" | "xml") {
-        bail!(
+/// Refuses a report whose name does not say what it is to be.
+fn named(path: &Path) -> Result<()> {
+    match extension(path) {
+        "json" | "html" | "xml" => Ok(()),
+        _ => bail!(
             "--report {}: its name must end with .json, .html or .xml",
             path.display()
-        );
+        ),
     }
+}
+
+fn create(path: PathBuf) -> Result<(PathBuf, File)> {
     let file = File::create(&path)
         .with_context(|| format!("cannot write the report to {}", path.display()))?;
     Ok((path, file))

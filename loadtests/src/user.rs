@@ -26,7 +26,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MARGIN: Duration = Duration::from_secs(30);
 
 /// So many accounts are made at once before the run.
-const SIGN_UPS_AT_ONCE: usize = 8;
+const SIGN_UPS_AT_ONCE: usize = 4;
+
+/// So often is an account asked for.
+const ATTEMPTS: u32 = 5;
 
 /// What all virtual users share.
 pub(crate) struct Run {
@@ -262,17 +265,34 @@ impl Run {
             let run = Arc::clone(&run);
             sign_ups.spawn(async move {
                 let client = run.target.client(user, Visitor::Known);
-                let mut account = Account::fresh();
-                run.prepare(&client, Operation::SignUp, &mut account)
+                run.make_account(&client)
                     .await
-                    .context("an account for a user cannot be made")?;
-                Ok(account)
+                    .context("an account for a user cannot be made")
             });
         }
         for made in sign_ups.join_all().await {
             accounts.push(Mutex::new(made?));
         }
         Ok(accounts)
+    }
+
+    /// Signs somebody up. A service that sheds load, as a hash costs a good part of a second, is asked again.
+    async fn make_account(&self, client: &Client) -> Result<Account> {
+        let mut account = Account::fresh();
+        for _ in 1..ATTEMPTS {
+            if self
+                .prepare(client, Operation::SignUp, &mut account)
+                .await
+                .is_ok()
+            {
+                return Ok(account);
+            }
+            sleep(PAUSE * 10).await;
+            account = Account::fresh();
+        }
+        self.prepare(client, Operation::SignUp, &mut account)
+            .await?;
+        Ok(account)
     }
 
     /// Asks for tokens without counting it.
