@@ -230,7 +230,7 @@ fn charts(page: &mut String, report: &Report, samples: &Samples) -> fmt::Result 
 }
 
 fn figure(page: &mut String, title: &str, chart: &Chart<'_>) -> fmt::Result {
-    let svg = chart.svg().unwrap_or_else(|error| escaped(error));
+    let svg = chart.svg().unwrap_or_else(escaped);
     writeln!(
         page,
         "<h2>{}</h2>\n<figure>{svg}<figcaption>",

@@ -444,7 +444,7 @@ async fn percentiles_are_right_to_one_percent_in_both_models() {
         let fake = FakeAuth::start(Fault::Uneven).await;
         let log = directory.path().join(model[1]);
         let more = ["--duration", "4", "--request-log", log.to_str().unwrap()];
-        let ran = play("canary", &fake.url(), &[&model[..], &more].concat()).await;
+        let ran = play("canary", &fake.url(), &[model, &more].concat()).await;
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
         let times = logged(&log);
         let stats = &ran.report().operations[0].stats;
