@@ -605,6 +605,7 @@ async fn goose_writes_its_own_reports_and_compares_with_a_baseline() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_is_served_while_the_load_runs() {
+    let directory = TempDir::new().unwrap();
     let fake = FakeAuth::start(Fault::None).await;
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -624,6 +625,8 @@ async fn the_dashboard_is_served_while_the_load_runs() {
         "--dashboard-port",
         &port.to_string(),
     ])
+    // goose keeps a folder for what the page may save.
+    .current_dir(directory.path())
     .spawn()
     .unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
