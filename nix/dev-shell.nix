@@ -33,11 +33,11 @@ let
     default-jre-headless = [ pkgs.jre_headless ];
     # The jar comes from AUTHSTACK_ZIPKIN_JAR.
     maven = [ ];
+    chromium = [ pkgs.chromium ];
     nodejs = [ pkgs.nodejs ];
     npm = [ pkgs.nodejs ];
     python3 = [ python ];
     python3-pip = [ python ];
-    chromium = [ pkgs.chromium ];
     procps = [ pkgs.procps ];
   };
 

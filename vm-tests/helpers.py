@@ -79,8 +79,8 @@ def begin_load(client, users=40, rate=20):
         give_addresses(client, gateway)
     client.succeed(
         "systemd-run --unit=load --property=Type=oneshot --property=RemainAfterExit=yes --no-block --setenv=PATH=$PATH"
-        f" sh -c 'exec authload run session --url https://{DOMAIN} --ca /tmp/ca.pem --from 10.77.0.0/24 --users {users} --rate {rate}"
-        " --duration 3600 --report /tmp/load.json > /tmp/load.txt 2>&1'"
+        f" sh -c 'exec authload run session --url https://{DOMAIN} --ca /tmp/ca.pem --from 10.77.0.0/24 --users {users} --throttle-requests {rate}"
+        " --run-time 3600 --report /tmp/load.json > /tmp/load.txt 2>&1'"
     )
     # It prints nothing before its end, but its users' connections are there to see.
     client.wait_until_succeeds("ss -Htn state established '( dport = :443 )' | grep -q 10.77.0.", timeout=30)

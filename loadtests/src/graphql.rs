@@ -1,4 +1,4 @@
-//! The four operations as GraphQL documents, and the judgement of an answer: did it mean what it should?
+//! What users ask for, and the judgement of an answer: did it mean what it should?
 //!
 //! The HTTP status alone does not say: GraphQL answers errors with 200 (GraphQL over HTTP, "application/json"),
 //! and for a wrong password an error is the right answer.
@@ -19,6 +19,27 @@ pub enum Operation {
     Me,
     /// Log in with another password; being refused is the success.
     WrongPassword,
+    /// The same until the gateway has had enough; being told to wait is a success, too.
+    Guess,
+    /// Ask whether a token is good.
+    VerifyToken,
+    /// Trade the refresh token for a new one.
+    Refresh,
+    /// Ask for a route that wants a token.
+    Edge,
+    /// Ask for a route that some of the servers answer in a new version.
+    Canary,
+}
+
+/// What of an answer a user keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    /// For `Authorization: Bearer`.
+    pub(crate) access: Option<String>,
+    /// For `refresh`, good once.
+    pub(crate) refresh: Option<String>,
+    /// How long `access` is good, in seconds.
+    pub(crate) seconds: u64,
 }
 
 /// Why a request counts as failed. Holds nothing secret and nothing longer than a line.
@@ -60,8 +81,18 @@ impl fmt::Display for Reason {
 }
 
 impl Operation {
-    /// All operations, in the order a user makes them.
-    pub const ALL: [Self; 4] = [Self::SignUp, Self::LogIn, Self::Me, Self::WrongPassword];
+    /// All operations, in the order of reports.
+    pub const ALL: [Self; 9] = [
+        Self::SignUp,
+        Self::LogIn,
+        Self::Me,
+        Self::WrongPassword,
+        Self::Guess,
+        Self::VerifyToken,
+        Self::Refresh,
+        Self::Edge,
+        Self::Canary,
+    ];
 
     /// The name in tables and reports.
     pub fn name(self) -> &'static str {
@@ -70,21 +101,43 @@ impl Operation {
             Self::LogIn => "logIn",
             Self::Me => "me",
             Self::WrongPassword => "logIn wrong password",
+            Self::Guess => "logIn guess",
+            Self::VerifyToken => "verifyToken",
+            Self::Refresh => "refresh",
+            Self::Edge => "protected route",
+            Self::Canary => "canary route",
         }
+    }
+
+    /// Whether it is a `GET` of a route, not a question in GraphQL.
+    pub(crate) fn is_route(self) -> bool {
+        matches!(self, Self::Edge | Self::Canary)
+    }
+
+    /// The HTTP method, with which goose names the request.
+    pub fn method(self) -> &'static str {
+        if self.is_route() { "GET" } else { "POST" }
     }
 
     /// Mutations carry an `Idempotency-Key`, queries need none.
     pub(crate) fn is_mutation(self) -> bool {
-        self != Self::Me
+        !self.is_route() && !matches!(self, Self::Me | Self::VerifyToken)
+    }
+
+    /// Whether the access token goes along.
+    pub(crate) fn is_authenticated(self) -> bool {
+        matches!(self, Self::Me | Self::Edge)
     }
 
     /// The request body: a constant document, the operation's name, and the values as variables.
-    pub(crate) fn body(self, email: &str, password: &str) -> Value {
+    pub(crate) fn body(self, email: &str, password: &str, tokens: &Tokens) -> Value {
         let credentials = json!({ "email": email, "password": password });
         let (name, document, variables) = match self {
             Self::SignUp => ("SignUp", SIGN_UP, credentials),
-            Self::LogIn | Self::WrongPassword => ("LogIn", LOG_IN, credentials),
-            Self::Me => ("Me", ME, json!({})),
+            Self::LogIn | Self::WrongPassword | Self::Guess => ("LogIn", LOG_IN, credentials),
+            Self::VerifyToken => ("VerifyToken", VERIFY, json!({ "token": tokens.access })),
+            Self::Refresh => ("Refresh", REFRESH, json!({ "token": tokens.refresh })),
+            Self::Me | Self::Edge | Self::Canary => ("Me", ME, json!({})),
         };
         json!({ "query": document, "operationName": name, "variables": variables })
     }
@@ -93,21 +146,27 @@ impl Operation {
     fn field(self) -> &'static str {
         match self {
             Self::SignUp => "signUp",
-            Self::LogIn | Self::WrongPassword => "logIn",
-            Self::Me => "me",
+            Self::LogIn | Self::WrongPassword | Self::Guess => "logIn",
+            Self::VerifyToken => "verifyToken",
+            Self::Refresh => "refresh",
+            Self::Me | Self::Edge | Self::Canary => "me",
         }
     }
 }
 
 const SIGN_UP: &str = "mutation SignUp($email: String!, $password: String!) { \
     signUp(email: $email, password: $password) \
-    { message accessToken expiresIn account { id email role } } }";
+    { message accessToken refreshToken expiresIn account { id email role } } }";
 const LOG_IN: &str = "mutation LogIn($email: String!, $password: String!) { \
     logIn(email: $email, password: $password) \
-    { message accessToken expiresIn account { id email role } } }";
+    { message accessToken refreshToken expiresIn account { id email role } } }";
+const REFRESH: &str = "mutation Refresh($token: String!) { refresh(refreshToken: $token) \
+    { message accessToken refreshToken expiresIn account { id email role } } }";
+const VERIFY: &str = "query VerifyToken($token: String!) { verifyToken(token: $token) \
+    { valid reason account { id email role } } }";
 const ME: &str = "query Me { me { id email role } }";
 
-/// Judges an answer to `operation` made for the account `email`: the access token in it, where it holds one.
+/// Judges an answer to `operation` made for the account `email`: the tokens in it, where it holds any.
 ///
 /// # Errors
 /// The [`Reason`] why this is not the answer that the operation should have had.
@@ -116,7 +175,17 @@ pub(crate) fn judge(
     email: &str,
     status: u16,
     body: &[u8],
-) -> Result<Option<String>, Reason> {
+) -> Result<Option<Tokens>, Reason> {
+    let refused = matches!(operation, Operation::WrongPassword | Operation::Guess);
+    if operation == Operation::Guess && status == 429 {
+        return Ok(None);
+    }
+    if operation.is_route() {
+        return match status {
+            200..=299 => Ok(None),
+            _ => Err(Reason::Http { status }),
+        };
+    }
     let Ok(Value::Object(answer)) = serde_json::from_slice(body) else {
         return Err(match status {
             200..=299 => content("the answer is not JSON"),
@@ -126,16 +195,20 @@ pub(crate) fn judge(
     let field = answer
         .get("data")
         .and_then(|data| data.get(operation.field()));
-    let token = field
-        .and_then(|session| session.get("accessToken"))
-        .and_then(Value::as_str)
-        .filter(|token| !token.is_empty());
+    let text = |name: &str| {
+        let text = field?.get(name)?.as_str()?;
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let token = text("accessToken");
     let code = error_code(answer.get("errors"));
 
-    if operation == Operation::WrongPassword {
+    if refused {
         return match (token, code) {
             (Some(_), _) => Err(content("a wrong password was given a token")),
             (None, Some(code)) if code == "INVALID_CREDENTIALS" && status < 500 => Ok(None),
+            (None, Some(code)) if code == "RATE_LIMITED" && operation == Operation::Guess => {
+                Ok(None)
+            }
             (None, Some(code)) => Err(Reason::Graphql { status, code }),
             (None, None) if !(200..=299).contains(&status) => Err(Reason::Http { status }),
             (None, None) => Err(content("a wrong password was not refused")),
@@ -147,6 +220,14 @@ pub(crate) fn judge(
     }
     if !(200..=299).contains(&status) {
         return Err(Reason::Http { status });
+    }
+    if operation == Operation::VerifyToken {
+        let valid = field.and_then(|verdict| verdict.get("valid"));
+        match valid.and_then(Value::as_bool) {
+            None => return Err(content("the answer holds no verdict")),
+            Some(false) => return Err(content("a good token was refused")),
+            Some(true) => {}
+        }
     }
     let account = match operation {
         Operation::Me => field,
@@ -160,10 +241,20 @@ pub(crate) fn judge(
         Some(answered) if answered != email => return Err(content("answered for another account")),
         Some(_) => {}
     }
-    if operation != Operation::Me && token.is_none() {
+    if matches!(operation, Operation::Me | Operation::VerifyToken) {
+        return Ok(None);
+    }
+    if token.is_none() {
         return Err(content("the answer holds no access token"));
     }
-    Ok(token.map(str::to_owned))
+    Ok(Some(Tokens {
+        access: token,
+        refresh: text("refreshToken"),
+        seconds: field
+            .and_then(|session| session.get("expiresIn"))
+            .and_then(Value::as_u64)
+            .unwrap_or(0),
+    }))
 }
 
 /// The first error's `extensions.code`, if there is any error.
@@ -191,8 +282,10 @@ mod tests {
 
     const EMAIL: &str = "load@example.com";
 
+    /// The access token in an answer that is right.
     fn judged(operation: Operation, status: u16, body: &Value) -> Result<Option<String>, Reason> {
-        judge(operation, EMAIL, status, body.to_string().as_bytes())
+        let tokens = judge(operation, EMAIL, status, body.to_string().as_bytes())?;
+        Ok(tokens.and_then(|tokens| tokens.access))
     }
 
     fn session(email: &str, token: Option<&str>) -> Value {
@@ -267,6 +360,26 @@ mod tests {
     }
 
     #[test]
+    fn who_guesses_may_be_told_to_wait_but_not_let_in() {
+        let limited = refused_with("RATE_LIMITED");
+        assert_eq!(judged(Operation::Guess, 200, &limited), Ok(None));
+        assert_eq!(judge(Operation::Guess, EMAIL, 429, b"wait"), Ok(None));
+        assert!(judge(Operation::Guess, EMAIL, 503, b"none").is_err());
+        let accepted = json!({ "data": { "logIn": session(EMAIL, Some("t")) } });
+        assert!(judged(Operation::Guess, 200, &accepted).is_err());
+    }
+
+    #[test]
+    fn a_good_token_must_be_found_good_and_its_owners() {
+        let verdict = |valid: bool, email: &str| json!({ "data": { "verifyToken": { "valid": valid, "account": { "email": email } } } });
+        let judged = |answer| judged(Operation::VerifyToken, 200, &answer);
+        assert_eq!(judged(verdict(true, EMAIL)), Ok(None));
+        assert!(judged(verdict(true, "other@example.com")).is_err());
+        let reason = judged(verdict(false, EMAIL)).unwrap_err();
+        assert_eq!(reason.to_string(), "a good token was refused");
+    }
+
+    #[test]
     fn an_answer_for_another_account_is_a_failure() {
         let other = session("other@example.com", Some("t"));
         for (operation, answer) in [
@@ -306,6 +419,10 @@ mod tests {
                 judge(operation, EMAIL, 503, page),
                 Err(Reason::Http { status: 503 })
             );
+            if operation.is_route() {
+                assert_eq!(judge(operation, EMAIL, 200, page), Ok(None));
+                continue;
+            }
             let reason = judge(operation, EMAIL, 200, page).unwrap_err();
             assert_eq!(reason.to_string(), "the answer is not JSON");
         }
@@ -333,7 +450,7 @@ mod tests {
 
     #[test]
     fn values_travel_as_variables_never_in_the_document() {
-        let body = Operation::LogIn.body("\"}evil@example.com", "p");
+        let body = Operation::LogIn.body("\"}evil@example.com", "p", &Tokens::default());
         assert_eq!(body["query"], LOG_IN);
         assert_eq!(body["variables"]["email"], "\"}evil@example.com");
     }

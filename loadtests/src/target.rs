@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::net::{IpAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -13,55 +13,48 @@ use ipnet::Ipv4Net;
 use reqwest::{Certificate, Client, Url, redirect};
 use serde_json::json;
 
-/// How long a request may take; one that takes longer has failed.
+/// How long a request may take unless `--timeout` says otherwise; one that takes longer has failed.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// So many addresses keep a client with its connections.
+const MOST_KEPT: usize = 1024;
 
 /// The service under load, and the HTTP clients of the virtual users.
 pub struct Target {
     url: String,
-    users: usize,
-    clients: Arc<Clients>,
+    timeout: Duration,
+    roots: Option<Vec<Certificate>>,
+    range: Option<Ipv4Net>,
+    /// A client for each user, or for each of the first addresses of the range. Each keeps its connections.
+    kept: Vec<OnceLock<Client>>,
+    iterations: AtomicUsize,
 }
 
-/// The HTTP clients of the virtual users.
-#[derive(Debug)]
-pub(crate) enum Clients {
-    /// One for each user, who keeps it, from whatever address the system gives it.
-    PerUser(Vec<Client>),
-    /// A new one for each iteration, from the range's next address: limits count by address.
-    PerIteration {
-        roots: Option<Vec<Certificate>>,
-        range: Ipv4Net,
-        iterations: AtomicUsize,
-    },
-}
-
-impl Clients {
-    /// The client for the next iteration of a user.
-    pub(crate) fn next(&self, user: usize) -> Result<Client> {
-        match self {
-            Self::PerUser(clients) => Ok(clients[user].clone()),
-            Self::PerIteration {
-                roots,
-                range,
-                iterations,
-            } => {
-                let iteration = iterations.fetch_add(1, Ordering::Relaxed);
-                let source = range.hosts().nth(iteration % range.hosts().count());
-                client(roots.as_deref(), source.map(IpAddr::from))
-            }
-        }
-    }
+/// Who begins an iteration of a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visitor {
+    /// Somebody new: a connection of their own, from the next address.
+    New,
+    /// Somebody who has been here before: from the next address, on the connection that is open there.
+    Known,
+    /// The same one again and again, from one address.
+    Same,
 }
 
 impl Target {
     /// A target at `url` (`https://host:port`) for `users` virtual users, trusting only the certificates in the PEM
-    /// file `ca` (`None`: the system's roots). Each iteration of a user comes from the next address of the range `from`, if
-    /// given; all of them must be this machine's.
+    /// file `ca` (`None`: the system's roots). Iterations come from the addresses of the range `from`, if given; all of
+    /// them must be this machine's. A request may take `timeout` (`None`: 10 s).
     ///
     /// # Errors
     /// A text that says what to change, when the URL, the file or the range cannot be used.
-    pub fn new(url: &str, users: usize, ca: Option<&Path>, from: Option<Ipv4Net>) -> Result<Self> {
+    pub fn new(
+        url: &str,
+        users: usize,
+        ca: Option<&Path>,
+        from: Option<Ipv4Net>,
+        timeout: Option<Duration>,
+    ) -> Result<Self> {
         let parsed = Url::parse(url).with_context(|| {
             format!("--url {url:?} is not a URL; write it as https://HOST:PORT")
         })?;
@@ -78,25 +71,21 @@ impl Target {
             "--url {url:?} must end with the host, the port or a path; `/graphql` is added to it"
         );
         let roots = ca.map(read_roots).transpose()?;
-        let clients = match from {
-            None => {
-                let clients = (0..users).map(|_| client(roots.as_deref(), None));
-                Clients::PerUser(clients.collect::<Result<_>>()?)
-            }
-            Some(range) => {
-                check_range(range, users)?;
-                Clients::PerIteration {
-                    roots,
-                    range,
-                    iterations: AtomicUsize::new(0),
-                }
-            }
-        };
-        Ok(Self {
+        if let Some(range) = from {
+            check_range(range, users)?;
+        }
+        let kept = from.map_or(users, |range| range.hosts().count().min(MOST_KEPT));
+        let target = Self {
             url: parsed.as_str().trim_end_matches('/').to_owned(),
-            users,
-            clients: Arc::new(clients),
-        })
+            timeout: timeout.unwrap_or(TIMEOUT),
+            roots,
+            range: from,
+            kept: (0..kept).map(|_| OnceLock::new()).collect(),
+            iterations: AtomicUsize::new(0),
+        };
+        // So that one that cannot be built is known before the run.
+        target.build(None)?;
+        Ok(target)
     }
 
     /// The base URL.
@@ -109,14 +98,44 @@ impl Target {
         format!("{}/graphql", self.url)
     }
 
-    /// How many virtual users there are.
-    pub(crate) fn users(&self) -> usize {
-        self.users
+    /// The client with which a user begins an iteration.
+    pub(crate) fn client(&self, user: usize, visitor: Visitor) -> Client {
+        let Some(range) = self.range else {
+            return self.kept(user);
+        };
+        let next = || self.iterations.fetch_add(1, Ordering::Relaxed);
+        match visitor {
+            Visitor::New => {
+                let source = range.hosts().nth(next() % range.hosts().count());
+                self.build(source.map(IpAddr::from))
+                    .expect("one like those before")
+            }
+            Visitor::Known => self.kept(next()),
+            Visitor::Same => self.kept(user),
+        }
     }
 
-    /// The virtual users' clients.
-    pub(crate) fn clients(&self) -> Arc<Clients> {
-        Arc::clone(&self.clients)
+    fn kept(&self, number: usize) -> Client {
+        let number = number % self.kept.len();
+        let client = self.kept[number].get_or_init(|| {
+            let source = self.range.and_then(|range| range.hosts().nth(number));
+            self.build(source.map(IpAddr::from))
+                .expect("one like those before")
+        });
+        client.clone()
+    }
+
+    fn build(&self, source: Option<IpAddr>) -> Result<Client> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("authload/", env!("CARGO_PKG_VERSION")))
+            .timeout(self.timeout)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .local_address(source);
+        if let Some(roots) = &self.roots {
+            builder = builder.tls_certs_only(roots.clone());
+        }
+        builder.build().context("cannot set up the HTTP client")
     }
 
     /// Asks whether anybody is there, so that a wrong address or certificate is one clear error before the run and
@@ -126,7 +145,7 @@ impl Target {
     /// A text that says why there was no answer and what to look at.
     pub async fn reach(&self) -> Result<()> {
         let question = json!({ "query": "query Reach { __typename }", "operationName": "Reach" });
-        let client = self.clients.next(0)?;
+        let client = self.client(0, Visitor::New);
         let asked = client.post(self.endpoint()).json(&question);
         let Err(error) = asked.send().await else {
             return Ok(());
@@ -162,19 +181,6 @@ fn check_range(range: Ipv4Net, users: usize) -> Result<()> {
     Ok(())
 }
 
-fn client(roots: Option<&[Certificate]>, source: Option<IpAddr>) -> Result<Client> {
-    let mut builder = Client::builder()
-        .user_agent(concat!("authload/", env!("CARGO_PKG_VERSION")))
-        .timeout(TIMEOUT)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .local_address(source);
-    if let Some(roots) = roots {
-        builder = builder.tls_certs_only(roots.to_vec());
-    }
-    builder.build().context("cannot set up the HTTP client")
-}
-
 fn read_roots(file: &Path) -> Result<Vec<Certificate>> {
     let pem =
         fs::read(file).with_context(|| format!("cannot read the --ca file {}", file.display()))?;
@@ -190,7 +196,7 @@ fn read_roots(file: &Path) -> Result<Vec<Certificate>> {
 /// Why a request got no answer, without the URL and the layers in between.
 pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return format!("no answer within {} s", TIMEOUT.as_secs());
+        return "no answer in time".into();
     }
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
@@ -204,7 +210,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str, from: Option<&str>) -> Result<Target> {
-        Target::new(url, 7, None, from.map(|range| range.parse().unwrap()))
+        Target::new(url, 7, None, from.map(|range| range.parse().unwrap()), None)
     }
 
     fn refusal(url: &str, from: Option<&str>) -> String {

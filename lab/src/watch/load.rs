@@ -120,8 +120,8 @@ fn command(stack: &Stack, rate: u32, seconds: u32) -> Result<Vec<String>> {
     command.extend(["--from".to_owned(), stack.client_addresses()]);
     for (option, value) in [
         ("--users", USERS),
-        ("--rate", rate),
-        ("--duration", seconds),
+        ("--throttle-requests", rate),
+        ("--run-time", seconds),
     ] {
         command.extend([option.to_owned(), value.to_string()]);
     }

@@ -10,7 +10,10 @@ async fn requests_are_spread_round_robin() {
     let load = stack.load(16, 100, 4).await;
     load.assert_no_failure();
     let counts = &load.report.nodes;
-    let (one, two) = (counts["auth1"] as f64, counts["auth2"] as f64);
+    let (one, two) = (
+        counts["auth1"].requests as f64,
+        counts["auth2"].requests as f64,
+    );
     assert!(
         (one - two).abs() <= 0.02 * (one + two) + 4.0,
         "auth1 answered {one} and auth2 {two}"

@@ -17,6 +17,7 @@ mod hostile_http;
 mod key_rotation;
 mod leaks;
 mod limits;
+mod load;
 mod missing_programs;
 mod monitoring;
 mod mutual_tls;

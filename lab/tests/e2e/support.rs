@@ -268,21 +268,24 @@ impl TestStack {
             .expect("a client")
     }
 
-    /// Runs the real `authload` against the gateway, each iteration of a user from another address.
+    /// Puts the scenario `session` on the gateway by the real `authload`, each iteration of a user from another address.
     pub async fn load(&self, users: u32, rate: u32, seconds: u32) -> Load {
+        let [users, rate, seconds] = [users, rate, seconds].map(|number| number.to_string());
+        let pace = ["--users", &users, "--throttle-requests", &rate];
+        self.authload("session", &[&pace[..], &["--run-time", &seconds]].concat())
+            .await
+    }
+
+    /// Runs the real `authload` against the gateway, from the addresses of clients.
+    pub async fn authload(&self, scenario: &str, arguments: &[&str]) -> Load {
         let report = self.directory().join("report.json");
+        // That of the run before is none of this one.
+        let _ = fs::remove_file(&report);
         let output = Command::new(programs::built("authload").expect("authload is built"))
-            .args(["run", "session", "--url", &self.url("gateway"), "--ca"])
+            .args(["run", scenario, "--url", &self.url("gateway"), "--ca"])
             .arg(self.stack.ca())
             .args(["--from", &self.stack.client_addresses()])
-            .args([
-                "--users",
-                &users.to_string(),
-                "--rate",
-                &rate.to_string(),
-                "--duration",
-                &seconds.to_string(),
-            ])
+            .args(arguments)
             .arg("--report")
             .arg(&report)
             .kill_on_drop(true)
@@ -323,9 +326,15 @@ impl Load {
     pub fn assert_no_failure(&self) {
         assert!(
             self.output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&self.output.stdout)
+            "{}{}",
+            self.text(),
+            String::from_utf8_lossy(&self.output.stderr)
         );
+    }
+
+    /// What it printed.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -31,6 +31,12 @@ pub enum Fault {
     Dead(u64),
     /// Every answer takes this long.
     Slow(Duration),
+    /// Answers take from 1 to 120 ms.
+    Uneven,
+    /// From the nth request on nothing is answered for this long.
+    Stall(u64, Duration),
+    /// From the nth request on every log-in is told to wait.
+    Limited(u64),
 }
 
 /// A running fake; it ends with the test's runtime.
@@ -45,6 +51,7 @@ struct State {
     passwords: Mutex<HashMap<String, String>>,
     peers: Mutex<Vec<SocketAddr>>,
     idempotency_keys: Mutex<Vec<String>>,
+    stalled_until: Mutex<Option<Instant>>,
 }
 
 impl FakeAuth {
@@ -57,6 +64,7 @@ impl FakeAuth {
             passwords: Mutex::default(),
             peers: Mutex::default(),
             idempotency_keys: Mutex::default(),
+            stalled_until: Mutex::default(),
         });
         tokio::spawn(serve(listener, Arc::clone(&state)));
         Self { address, state }
@@ -124,9 +132,8 @@ async fn answer(
         .lock()
         .unwrap()
         .extend(header("idempotency-key"));
-    assert_eq!(request.uri().path(), "/graphql");
+    let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    let question: Value = serde_json::from_slice(&body).unwrap();
 
     let respond = |status: u16, body: String| {
         Ok(Response::builder()
@@ -143,7 +150,31 @@ async fn answer(
         Fault::Unavailable(nth) if nth == number => return respond(503, "<h1>503</h1>".into()),
         Fault::Dead(nth) if number >= nth => return Err(CutOff),
         Fault::Slow(time) => tokio::time::sleep(time).await,
+        Fault::Uneven => {
+            let ms = 1 + number * number * 7919 % 120;
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+        Fault::Stall(nth, time) if number >= nth => {
+            let until = *state
+                .stalled_until
+                .lock()
+                .unwrap()
+                .get_or_insert_with(|| Instant::now() + time);
+            tokio::time::sleep_until(until.into()).await;
+        }
         _ => {}
+    }
+    match path.as_str() {
+        "/graphql" => {}
+        "/members" if token.is_none() => return respond(401, String::new()),
+        "/members" | "/sample" => return respond(200, "{}".into()),
+        other => panic!("{other} was asked for"),
+    }
+    let question: Value = serde_json::from_slice(&body).unwrap();
+    if matches!(state.fault, Fault::Limited(nth) if number >= nth)
+        && question["operationName"] == "LogIn"
+    {
+        return respond(429, "slow down".into());
     }
     respond(200, state.outcome(&question, token).to_string())
 }
@@ -174,6 +205,23 @@ impl State {
                     error("INVALID_CREDENTIALS")
                 }
             }
+            "VerifyToken" => match variable("token").strip_prefix("token-of-") {
+                Some(email) => {
+                    json!({ "data": { "verifyToken": { "valid": true, "account": self.account(email) } } })
+                }
+                None => json!({ "data": { "verifyToken": { "valid": false } } }),
+            },
+            // A token that comes again would be refused; each has a number.
+            "Refresh" => {
+                let token = variable("token");
+                let (number, email) = token.split_once('-').unwrap();
+                let mut used = self.passwords.lock().unwrap();
+                if used.insert(token.clone(), number.into()).is_some() {
+                    return error("UNAUTHENTICATED");
+                }
+                drop(used);
+                json!({ "data": { "refresh": self.session(email) } })
+            }
             "Me" => match token
                 .as_deref()
                 .and_then(|token| token.strip_prefix("token-of-"))
@@ -186,8 +234,9 @@ impl State {
     }
 
     fn session(&self, email: &str) -> Value {
+        let number = self.requests.load(Ordering::SeqCst);
         json!({ "message": "welcome", "accessToken": format!("token-of-{email}"), "expiresIn": 900,
-                "account": self.account(email) })
+                "refreshToken": format!("{number}-{email}"), "account": self.account(email) })
     }
 
     fn account(&self, email: &str) -> Value {
