@@ -11,6 +11,7 @@ let
   cfg = stack.monitoring;
   fleet = import ./fleet.nix { inherit config lib; };
   monitors = fleet.withRole "monitor";
+  databases = fleet.withRole "database";
   defaults = (import ./render/defaults.nix).monitoring;
   # Each objective must leave a budget that the fastest of the alerts can see being spent.
   objective = types.numbers.between 0.95 0.99999;
@@ -23,6 +24,7 @@ let
       auth-core = fleet.targets stack.ports.core (fleet.withRole "core");
       gateway = fleet.targets stack.ports.gatewayMetrics (fleet.withRole "gateway");
       node-exporter = fleet.targets config.services.prometheus.exporters.node.port stack.nodes;
+      postgres-exporter = fleet.targets config.services.prometheus.exporters.postgres.port databases;
       zipkin = fleet.targets stack.ports.zipkin monitors;
       prometheus = [ (here config.services.prometheus.port) ];
       alertmanager = [ (here config.services.prometheus.alertmanager.port) ];
@@ -49,6 +51,7 @@ in
   imports = [
     ./logs.nix
     ./nodes.nix
+    ./postgres-exporter.nix
     ./zipkin.nix
   ];
 

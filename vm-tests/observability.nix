@@ -8,6 +8,8 @@ let
     "Authstack: overview: What fires"
     # In a container, which must not ask the kernel about its clock.
     "Authstack: hosts: Clock kept right"
+    # Of which the exporter of Debian 12 knows nothing.
+    "Authstack: database: PostgreSQL: replication lag"
   ];
   queries = map (query: query.expr) (
     lib.filter (query: !lib.elem query.panel empty) (import ../nixos-modules/render/tests/queries.nix)
@@ -69,20 +71,29 @@ in
 
 
     with subtest("every part is measured"):
-        wait_for("all targets are up", lambda: len(ask("up == 1")) == 11)
+        wait_for("all targets are up", lambda: len(ask("up == 1")) == 12)
         t.assertEqual(ask("up == 0"), [])
         jobs = {(series["metric"]["job"], series["metric"]["node"]) for series in ask("up")}
         t.assertEqual(
             jobs,
             {("auth-core", "core1"), ("auth-core", "core2"), ("gateway", "gateway")}
             | {("node-exporter", node) for node in ["core1", "core2", "database", "gateway", "monitor"]}
+            | {("postgres-exporter", "database")}
             | {(job, "monitor") for job in ["alertmanager", "prometheus", "zipkin"]},
         )
+
+    with subtest("PostgreSQL lets its exporter in, by the socket and without rights to read what is stored"):
+        t.assertEqual([series["value"][1] for series in ask("pg_up")], ["1"])
+        t.assertEqual(ask("pg_database_size_bytes{datname='auth-core'}")[0]["metric"]["node"], "database")
+        as_exporter = "setpriv --reuid=postgres-exporter --regid=postgres-exporter --clear-groups psql --host=/run/postgresql --dbname=auth-core --no-align --tuples-only --command="
+        t.assertEqual(database.succeed(as_exporter + "'SELECT rolsuper FROM pg_roles WHERE rolname = current_user'").strip(), "f")
+        t.assertIn("permission denied", database.fail(as_exporter + "'SELECT email FROM accounts' 2>&1"))
+        client.fail("curl --silent --max-time 3 http://database:9187/metrics")
 
     with subtest("every part says in which format its metrics are: Prometheus 3 guesses no longer"):
         accepts = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
         targets = json.loads(monitor.succeed("curl --silent http://127.0.0.1:9090/api/v1/targets"))["data"]["activeTargets"]
-        t.assertEqual(len(targets), 11)
+        t.assertEqual(len(targets), 12)
         for url in [target["scrapeUrl"] for target in targets]:
             kind = monitor.succeed(f"curl --silent --output /dev/null --write-out '%{{content_type}}' --header 'Accept: {accepts}' {url}")
             t.assertRegex(kind, r"^(text/plain; ?version=0\.0\.4|text/plain; ?version=1\.0\.0|application/openmetrics-text)", url)

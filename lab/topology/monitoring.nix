@@ -5,8 +5,10 @@ let
     address
     coreCa
     defaults
+    directory
     gateways
     http
+    onPostgres
     optionals
     own
     port
@@ -36,6 +38,7 @@ let
       prometheus = target "prometheus" "9090";
       alertmanager = target "alertmanager" "9093";
       node-exporter = target "node-exporter" "9100";
+      postgres-exporter = optionals onPostgres (target "postgres-exporter" "9187");
       zipkin = target "zipkin" port.zipkin;
     };
   };
@@ -97,6 +100,26 @@ let
       "--web.listen-address=${address.node-exporter}:9100"
     ];
     ready = http "http://${address.node-exporter}:9100/";
+  };
+
+  postgres-exporter = {
+    name = "postgres-exporter";
+    kind = "postgres-exporter";
+    url = "http://${address.postgres-exporter}:9187";
+    listens = [ "${address.postgres-exporter}:9187" ];
+    files = { };
+    optional = true;
+    needs = [ "prometheus-postgres-exporter" ];
+    uselessWithout = "postgres";
+    command = [
+      "env"
+      "DATA_SOURCE_URI=${address.postgres}:5432/postgres?sslmode=disable"
+      "DATA_SOURCE_USER=authcore"
+      "DATA_SOURCE_PASS_FILE=${directory}/keys/postgres-password"
+      programs.prometheus-postgres-exporter
+      "--web.listen-address=${address.postgres-exporter}:9187"
+    ];
+    ready = http "http://${address.postgres-exporter}:9187/";
   };
 
   zipkinServer = import (render + "/zipkin.nix") {
@@ -181,7 +204,8 @@ in
   prometheus
   alertmanager
   node-exporter
-  zipkin
 ]
+++ optionals onPostgres [ postgres-exporter ]
+++ [ zipkin ]
 # Debian has no package of it: it is there where somebody installed it.
 ++ optionals (programs ? grafana) [ grafana ]

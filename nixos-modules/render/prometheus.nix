@@ -21,6 +21,7 @@ let
     auth-core = "/metrics";
     gateway = "/metrics";
     node-exporter = "/metrics";
+    postgres-exporter = "/metrics";
     prometheus = "/metrics";
     zipkin = "/prometheus";
   };

@@ -16,7 +16,8 @@ let
   units = "(acme-|alertmanager|auth|grafana|haproxy|keepalived|postgresql|prometheus|zipkin).*";
 in
 [
-  (alert "TargetDown" "warning" "30s" "up == 0"
+  # An exporter answers, too, when PostgreSQL does not let it in.
+  (alert "TargetDown" "warning" "30s" "up == 0 or pg_up == 0"
     "{{ $labels.job }} on {{ $labels.node }} does not answer its scrapes"
   )
   (alert "PrometheusNotScraping" "critical" "1m" "avg(up) < 0.5"
@@ -38,6 +39,11 @@ in
   (alert "DatabaseConnectionsExhausted" "warning" "2m"
     ''sum by (node) (auth_database_connections{state="used"}) >= sum by (node) (auth_database_connections_max)''
     "{{ $labels.node }} uses all its {{ $value }} connections to the database: requests wait for one"
+  )
+  # By all who use it, and before it refuses any. Those that are kept for its superusers are no use to the nodes.
+  (alert "PostgresConnectionsNearMax" "warning" "2m"
+    "sum by (node) (pg_stat_database_numbackends) / sum by (node) (pg_settings_max_connections - pg_settings_superuser_reserved_connections) > 0.9"
+    "PostgreSQL on {{ $labels.node }} has {{ $value | humanizePercentage }} of its connections taken: it will refuse the next"
   )
   # More than one of twenty.
   (alert "HashQueueSaturated" "warning" "1m"

@@ -53,6 +53,10 @@ let
     code:
     ''haproxy_server_http_responses_total{job="gateway",node="gate1",proxy="auth-core",server="auth1",code="${code}"}'';
   peers = gateway: ''haproxy_process_active_peers{job="gateway",node="${gateway}"}'';
+  postgres = metric: ''${metric}{job="postgres-exporter",node="data"}'';
+  backends =
+    database:
+    ''pg_stat_database_numbackends{job="postgres-exporter",node="data",datname="${database}"}'';
   up = job: node: ''up{job="${job}",node="${node}"}'';
   refused = node: ''auth_hashes_refused_total{job="auth-core",node="${node}"}'';
   hashes = node: ''auth_hashes_total{job="auth-core",node="${node}"}'';
@@ -95,6 +99,12 @@ let
     ${hashes "auth1"} = growing 1050;
     ${connections "auth1"} = still 9;
     "auth_database_connections_max{job=\"auth-core\",node=\"auth1\"}" = still 10;
+    ${up "postgres-exporter" "data"} = still 1;
+    ${postgres "pg_up"} = still 1;
+    ${postgres "pg_settings_max_connections"} = still 100;
+    ${postgres "pg_settings_superuser_reserved_connections"} = still 3;
+    ${backends "auth-core"} = still 30;
+    ${backends "postgres"} = still 1;
     ${disk "node_filesystem_avail_bytes" "/" "ext4"} = still 50;
     ${disk "node_filesystem_size_bytes" "/" "ext4"} = still 100;
     ${disk "node_filesystem_readonly" "/" "ext4"} = still 0;
@@ -130,11 +140,21 @@ let
       fires.warning = "auth-core on auth2 does not answer its scrapes";
     }
     {
+      alert = "TargetDown";
+      data.${postgres "pg_up"} = still 0;
+      labels = {
+        job = "postgres-exporter";
+        node = "data";
+      };
+      fires.warning = "postgres-exporter on data does not answer its scrapes";
+    }
+    {
       alert = "PrometheusNotScraping";
       data.${up "auth-core" "auth1"} = still 0;
       data.${up "auth-core" "auth2"} = still 0;
       data.${up "gateway" "gate1"} = still 0;
-      fires.critical = "Prometheus reaches only 40% of its targets: whatever else is wrong, it may not know";
+      data.${up "gateway" "gate2"} = still 0;
+      fires.critical = "Prometheus reaches only 33.33% of its targets: whatever else is wrong, it may not know";
     }
     {
       alert = "NodeOutOfRotation";
@@ -204,6 +224,18 @@ let
       data.${connections "auth1"} = still 10;
       labels.node = "auth1";
       fires.warning = "auth1 uses all its 10 connections to the database: requests wait for one";
+    }
+    {
+      # Each database has few of them, and all together have too many.
+      alert = "PostgresConnectionsNearMax";
+      data.${backends "auth-core"} = still 50;
+      data.${backends "postgres"} = still 47;
+      labels.node = "data";
+      fires.warning = "PostgreSQL on data has 100% of its connections taken: it will refuse the next";
+    }
+    {
+      alert = "PostgresConnectionsNearMax";
+      data.${backends "auth-core"} = still 80;
     }
     {
       alert = "HashQueueSaturated";
