@@ -36,6 +36,7 @@ let
     zipkin = "${lab.network}.24";
     grafana = "${lab.network}.25";
     postgres-exporter = "${lab.network}.26";
+    probe = "${lab.network}.27";
     sample1 = "${lab.network}.31";
     sample2 = "${lab.network}.32";
   };

@@ -25,6 +25,10 @@ let
       gateway = fleet.targets stack.ports.gatewayMetrics (fleet.withRole "gateway");
       node-exporter = fleet.targets config.services.prometheus.exporters.node.port stack.nodes;
       postgres-exporter = fleet.targets config.services.prometheus.exporters.postgres.port databases;
+      probe = lib.optional cfg.probe.enable {
+        name = stack.host;
+        address = defaults.probe.listen;
+      };
       zipkin = fleet.targets stack.ports.zipkin monitors;
       prometheus = [ (here config.services.prometheus.port) ];
       alertmanager = [ (here config.services.prometheus.alertmanager.port) ];
@@ -52,6 +56,7 @@ in
     ./logs.nix
     ./nodes.nix
     ./postgres-exporter.nix
+    ./probe.nix
     ./zipkin.nix
   ];
 

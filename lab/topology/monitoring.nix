@@ -14,7 +14,9 @@ let
     port
     programs
     render
+    runningGateways
     runningNodes
+    scratch
     wanted
     ;
 
@@ -29,6 +31,7 @@ let
   prometheusConfig = import (render + "/prometheus.nix") {
     # No patience in the lab.
     scrapeInterval = "1s";
+    probeInterval = "5s";
     inherit coreCa;
     ruleFiles = [ "${own "prometheus"}/rules.json" ];
     inherit (defaults.monitoring) runbooks slo;
@@ -39,6 +42,7 @@ let
       alertmanager = target "alertmanager" "9093";
       node-exporter = target "node-exporter" "9100";
       postgres-exporter = optionals onPostgres (target "postgres-exporter" "9187");
+      probe = target "probe" "9412";
       zipkin = target "zipkin" port.zipkin;
     };
   };
@@ -121,6 +125,48 @@ let
     ];
     ready = http "http://${address.postgres-exporter}:9187/";
   };
+
+  # The first node's configuration tells where accounts are.
+  probe =
+    let
+      email = "canary@example.com";
+      passwordFile = "${directory}/keys/canary-password";
+      # As long as the accounts.
+      creates = if onPostgres then "${scratch}/canary" else "${directory}/data/canary";
+    in
+    {
+      name = "probe";
+      kind = "auth-core";
+      url = "http://${address.probe}:9412";
+      listens = [ "${address.probe}:9412" ];
+      files = { };
+      needs = [ "auth-core" ];
+      uselessWithout = "prometheus";
+      prepare = {
+        inherit creates;
+        command = [
+          "sh"
+          "-c"
+          "'${programs.auth-core}' user add ${email} --password-file '${passwordFile}' --config '${own "auth1"}/auth-core.toml' && : >'${creates}'"
+        ];
+      };
+      command = [
+        programs.auth-core
+        "probe"
+        "https://${address.gateway}:8443"
+        "--listen"
+        "${address.probe}:9412"
+        "--ca"
+        "${directory}/keys/ca.pem"
+        "--email"
+        email
+        "--password-file"
+        passwordFile
+      ];
+      after = map (node: node.name) runningNodes ++ runningGateways;
+      # What is at /metrics would log in each time.
+      ready = http "http://${address.probe}:9412/";
+    };
 
   zipkinServer = import (render + "/zipkin.nix") {
     ip = address.zipkin;
@@ -206,6 +252,9 @@ in
   node-exporter
 ]
 ++ optionals onPostgres [ postgres-exporter ]
-++ [ zipkin ]
+++ [
+  zipkin
+  probe
+]
 # Debian has no package of it: it is there where somebody installed it.
 ++ optionals (programs ? grafana) [ grafana ]

@@ -131,6 +131,9 @@
       logInLatency.objective = 0.99;
       logInLatency.seconds = 2.5;
     };
+    # Each probe of the public name may log in, which costs a hash. Prometheus asks the address, on the monitor alone.
+    probe.interval = "1m";
+    probe.listen = "127.0.0.1:9412";
     # How many spans Zipkin keeps.
     maxSpans = 100000;
   };

@@ -61,6 +61,7 @@ let
             };
           };
         gateway.tls.source = "internal-ca";
+        monitoring.probe.enable = host == "zipkin";
       };
     };
   monitor = on "zipkin";

@@ -75,6 +75,37 @@ let
       };
       says = null;
     };
+    "a canary without its password" = {
+      config = also {
+        monitoring.probe.enable = true;
+        monitoring.probe.account.email = "canary@example.org";
+      };
+      says = "a canary needs both `email` and `passwordFile`";
+    };
+    "a canary's password in the store" = {
+      config = also {
+        monitoring.probe.enable = true;
+        monitoring.probe.account.email = "canary@example.org";
+        monitoring.probe.account.passwordFile = "/nix/store/canary";
+      };
+      says = "services.authstack.monitoring.probe.account.passwordFile is /nix/store/canary";
+    };
+    "a canary" = {
+      config = also {
+        monitoring.probe.enable = true;
+        monitoring.probe.account.email = "canary@example.org";
+        monitoring.probe.account.passwordFile = "/run/secrets/canary";
+        monitoring.probe.caFile = "/run/secrets/ca.pem";
+      };
+      says = null;
+    };
+    "a probe that no Prometheus asks" = {
+      config = also {
+        monitoring.enable = false;
+        monitoring.probe.enable = true;
+      };
+      says = "auth1 is no monitor, so nobody asks the probe";
+    };
     "logs that nobody takes" = {
       config = also {
         nodes.auth1.roles = [

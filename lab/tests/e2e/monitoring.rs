@@ -139,6 +139,33 @@ async fn the_alert_that_no_node_is_left_reaches_alertmanager() {
     .await;
 }
 
+/// The canary's password is made with the stack, and its account when the probe is first started.
+#[tokio::test]
+async fn the_probe_logs_a_canary_in_and_tells_when_it_cannot() {
+    let parts = ["auth1", "auth2", "gateway", "prometheus", "probe"];
+    let stack = start(&parts).await;
+    let each = |step: &str| format!("auth_probe_success{{step=\"{step}\"}}");
+    let becomes = async |step: &str, expected: f64| {
+        eventually(&format!("{step} is {expected}"), || async {
+            (ask(&stack, &each(step)).await == [expected]).then_some(())
+        })
+        .await;
+    };
+    for step in ["certificate", "answer", "log_in"] {
+        becomes(step, 1.0).await;
+    }
+    let days = "(auth_probe_certificate_expires_timestamp_seconds - time()) / 86400";
+    let left = ask(&stack, days).await[0];
+    assert!((88.0..=89.0).contains(&left), "{left} days");
+
+    stack.stack.kill_part("auth1").await.unwrap();
+    stack.stack.kill_part("auth2").await.unwrap();
+    becomes("log_in", 0.0).await;
+    stack.stack.kill_part("gateway").await.unwrap();
+    becomes("answer", 0.0).await;
+    becomes("certificate", 0.0).await;
+}
+
 #[tokio::test]
 async fn the_statistics_page_lists_every_node() {
     let stack = start(SERVING).await;

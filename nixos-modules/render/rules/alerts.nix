@@ -24,6 +24,21 @@ in
     "Prometheus reaches only {{ $value | humanizePercentage }} of its targets: whatever else is wrong, it may not know"
   )
 
+  # What clients see, from outside of all that follows.
+  (alert "PublicNameDown" "critical" "3m"
+    ''min by (node) (auth_probe_success{step=~"certificate|answer"}) == 0''
+    "As {{ $labels.node }} sees it, clients get no answer at the public name, or no valid certificate"
+  )
+  (alert "CanaryLogInFails" "critical" "5m"
+    ''auth_probe_success{step="log_in"} == 0 and on (node) auth_probe_success{step="answer"} == 1''
+    "As {{ $labels.node }} sees it, the public name answers and the canary cannot log in"
+  )
+  # Two weeks. One of Let's Encrypt is renewed when it has four left.
+  (alert "CertificateExpiring" "warning" "10m"
+    "auth_probe_certificate_expires_timestamp_seconds - time() < 14 * 86400"
+    "The certificate of the public name expires in {{ $value | humanizeDuration }}"
+  )
+
   (alert "NodeOutOfRotation" "warning" "20s" "${nodes "UP"} == 0"
     "The gateway {{ $labels.node }} sends nothing to {{ $labels.server }}: its health check fails"
   )

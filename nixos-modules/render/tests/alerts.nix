@@ -57,6 +57,8 @@ let
   backends =
     database:
     ''pg_stat_database_numbackends{job="postgres-exporter",node="data",datname="${database}"}'';
+  probed = step: ''auth_probe_success{job="probe",node="watch",step="${step}"}'';
+  expires = ''auth_probe_certificate_expires_timestamp_seconds{job="probe",node="watch"}'';
   up = job: node: ''up{job="${job}",node="${node}"}'';
   refused = node: ''auth_hashes_refused_total{job="auth-core",node="${node}"}'';
   hashes = node: ''auth_hashes_total{job="auth-core",node="${node}"}'';
@@ -77,6 +79,12 @@ let
     ${up "gateway" "gate1"} = still 1;
     ${up "gateway" "gate2"} = still 1;
     ${up "node-exporter" "watch"} = still 1;
+    ${up "probe" "watch"} = still 1;
+    ${probed "certificate"} = still 1;
+    ${probed "answer"} = still 1;
+    ${probed "log_in"} = still 1;
+    # promtool begins in 1970. 16 days, of which one passes.
+    ${expires} = still 1382400;
     ${logIns "auth1" "ok"} = growing 1000;
     ${logIns "auth1" "invalid_credentials"} = growing 50;
     ${logIns "auth1" "overloaded"} = still 0;
@@ -154,7 +162,55 @@ let
       data.${up "auth-core" "auth2"} = still 0;
       data.${up "gateway" "gate1"} = still 0;
       data.${up "gateway" "gate2"} = still 0;
-      fires.critical = "Prometheus reaches only 33.33% of its targets: whatever else is wrong, it may not know";
+      fires.critical = "Prometheus reaches only 42.86% of its targets: whatever else is wrong, it may not know";
+    }
+    {
+      alert = "PublicNameDown";
+      data.${probed "answer"} = still 0;
+      labels.node = "watch";
+      fires.critical = "As watch sees it, clients get no answer at the public name, or no valid certificate";
+    }
+    {
+      alert = "PublicNameDown";
+      data.${probed "certificate"} = still 0;
+      labels.node = "watch";
+      fires.critical = "As watch sees it, clients get no answer at the public name, or no valid certificate";
+    }
+    {
+      # There is another alert for it.
+      alert = "PublicNameDown";
+      data.${probed "log_in"} = still 0;
+    }
+    {
+      alert = "CanaryLogInFails";
+      data.${probed "log_in"} = still 0;
+      labels = {
+        job = "probe";
+        node = "watch";
+        step = "log_in";
+      };
+      fires.critical = "As watch sees it, the public name answers and the canary cannot log in";
+    }
+    {
+      # Nothing answers: there is another alert for it.
+      alert = "CanaryLogInFails";
+      data.${probed "answer"} = still 0;
+      data.${probed "log_in"} = still 0;
+    }
+    {
+      alert = "CertificateExpiring";
+      # 14 days less twenty minutes, an hour later.
+      data.${expires} = still 1212000;
+      labels = {
+        job = "probe";
+        node = "watch";
+      };
+      fires.warning = "The certificate of the public name expires in 13d 23h 40m 0s";
+    }
+    {
+      # A minute more than that.
+      alert = "CertificateExpiring";
+      data.${expires} = still 1213260;
     }
     {
       alert = "NodeOutOfRotation";
