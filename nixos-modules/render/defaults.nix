@@ -136,6 +136,9 @@
     probe.listen = "127.0.0.1:9412";
     # How many spans Zipkin keeps.
     maxSpans = 100000;
+    # Where: "memory", "elasticsearch" or "cassandra".
+    storage.type = "memory";
+    storage.hosts = [ ];
   };
 
   # On which each part listens.
