@@ -149,9 +149,12 @@ in
       services.prometheus.exporters.node = {
         enable = true;
         listenAddress = fleet.bracketed fleet.self.address;
-        # Which units have failed; of services alone, for there are many others.
+        # Which units have failed, and how often each was started again; of services alone, for there are many others.
         enabledCollectors = [ "systemd" ];
-        extraFlags = [ "--collector.systemd.unit-include=.+[.]service" ];
+        extraFlags = [
+          "--collector.systemd.unit-include=.+[.]service"
+          "--collector.systemd.enable-restarts-metrics"
+        ];
       };
       systemd.services.prometheus-node-exporter = fleet.waitingForAddress { };
       networking.firewall = lib.mkIf stack.openFirewall (

@@ -22,8 +22,9 @@ const TROUBLES: [&str; 3] = [
 
 /// What may be missing: nothing fires, there need not be a systemd whose units node-exporter could tell of, and the exporter of Debian 12 does
 /// not say how far a server is behind that is no replica.
-const MAY_BE_MISSING: [&str; 3] = [
+const MAY_BE_MISSING: [&str; 4] = [
     "ALERTS",
+    "node_systemd_service_restart_total",
     "node_systemd_unit_state",
     "pg_replication_lag_seconds",
 ];

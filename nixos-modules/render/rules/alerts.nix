@@ -12,8 +12,9 @@ let
   refused = "sum by (node) (rate(auth_hashes_refused_total[5m]))";
   # What is in memory, or cannot be written, does not fill.
   free = ''(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"} / node_filesystem_size_bytes and node_filesystem_readonly == 0)'';
+  upload = ''name="systemd-journal-upload.service"'';
   # systemd's names of what the fleet's hosts run of ours, and of what renews certificates.
-  units = "(acme-|alertmanager|auth|grafana|haproxy|keepalived|postgresql|prometheus|zipkin).*";
+  units = "(acme-|alertmanager|auth|grafana|haproxy|keepalived|postgresql|prometheus|systemd-journal-remote|zipkin).*";
 in
 [
   # An exporter answers, too, when PostgreSQL does not let it in.
@@ -81,6 +82,11 @@ in
   )
   (alert "UnitFailed" "warning" "1m" ''node_systemd_unit_state{state="failed",name=~"${units}"} == 1''
     "{{ $labels.name }} has failed on {{ $labels.node }}"
+  )
+  # Each time it cannot send it ends, and systemd begins it anew: it is never "failed". A start of the monitor takes less than this.
+  (alert "LogsNotSent" "warning" "15m"
+    ''increase(node_systemd_service_restart_total{${upload}}[5m]) > 0 or node_systemd_unit_state{${upload},state=~"failed|inactive"} == 1''
+    "{{ $labels.node }} cannot send its logs to the monitor, and keeps them"
   )
   (alert "ZipkinDropsSpans" "warning" "1m"
     "sum by (node) (rate(zipkin_collector_spans_dropped_total[5m]) + rate(zipkin_collector_messages_dropped_total[5m])) > 0"

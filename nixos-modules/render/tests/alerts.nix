@@ -69,6 +69,10 @@ let
     ''${metric}{job="node-exporter",node="watch",mountpoint="${mountpoint}",fstype="${fstype}"}'';
   unit =
     name: ''node_systemd_unit_state{job="node-exporter",node="watch",name="${name}",state="failed"}'';
+  upload =
+    state:
+    ''node_systemd_unit_state{job="node-exporter",node="watch",name="systemd-journal-upload.service",state="${state}"}'';
+  restarts = ''node_systemd_service_restart_total{job="node-exporter",node="watch",name="systemd-journal-upload.service"}'';
   dropped =
     what: ''zipkin_collector_${what}_dropped_total{job="zipkin",node="watch",transport="http"}'';
 
@@ -128,6 +132,12 @@ let
     ${host "node_timex_maxerror_seconds"} = still "0.1";
     ${unit "haproxy.service"} = still 0;
     ${unit "somebody-elses.service"} = still 1;
+    # Once upon a time.
+    ${restarts} = still 20;
+    ${upload "active"} = still 1;
+    ${upload "activating"} = still 0;
+    ${upload "inactive"} = still 0;
+    ${upload "failed"} = still 0;
     ${dropped "spans"} = still 0;
     ${dropped "messages"} = still 0;
   };
@@ -373,6 +383,42 @@ let
         state = "failed";
       };
       fires.warning = "acme-order-renew-auth.example.org.service has failed on watch";
+    }
+    {
+      alert = "LogsNotSent";
+      data.${restarts} = growing 15;
+      data.${upload "active"} = still 0;
+      data.${upload "activating"} = still 1;
+      labels = {
+        job = "node-exporter";
+        name = "systemd-journal-upload.service";
+        node = "watch";
+      };
+      fires.warning = "watch cannot send its logs to the monitor, and keeps them";
+    }
+    {
+      # Which is why there is an alert of its own.
+      alert = "UnitFailed";
+      data.${restarts} = growing 15;
+      data.${upload "active"} = still 0;
+      data.${upload "activating"} = still 1;
+    }
+    {
+      alert = "LogsNotSent";
+      data.${upload "active"} = still 0;
+      data.${upload "inactive"} = still 1;
+      labels = {
+        job = "node-exporter";
+        name = "systemd-journal-upload.service";
+        node = "watch";
+        state = "inactive";
+      };
+      fires.warning = "watch cannot send its logs to the monitor, and keeps them";
+    }
+    {
+      # The monitor is being started again.
+      alert = "LogsNotSent";
+      data.${restarts} = "0x46 15+15x@";
     }
     {
       alert = "ZipkinDropsSpans";
