@@ -26,7 +26,7 @@ in
       watch.address = "10.0.0.31";
       watch.roles = [ "monitor" ];
       data.address = "10.0.0.41";
-      data.roles = [ ];
+      data.roles = [ "database" ];
     };
 
     auth-core = {

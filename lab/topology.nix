@@ -35,6 +35,8 @@ let
     node-exporter = "${lab.network}.23";
     zipkin = "${lab.network}.24";
     grafana = "${lab.network}.25";
+    postgres-exporter = "${lab.network}.26";
+    probe = "${lab.network}.27";
     sample1 = "${lab.network}.31";
     sample2 = "${lab.network}.32";
   };

@@ -4,8 +4,10 @@
   linkFarm,
   prometheus-alertmanager,
   prometheus-node-exporter,
+  prometheus-postgres-exporter,
 }:
 linkFarm "debian-names" {
   "bin/prometheus-alertmanager" = lib.getExe' prometheus-alertmanager "alertmanager";
   "bin/prometheus-node-exporter" = lib.getExe' prometheus-node-exporter "node_exporter";
+  "bin/prometheus-postgres-exporter" = lib.getExe' prometheus-postgres-exporter "postgres_exporter";
 }

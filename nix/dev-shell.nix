@@ -30,6 +30,7 @@ let
     ];
     prometheus-alertmanager = [ debianNames ];
     prometheus-node-exporter = [ debianNames ];
+    prometheus-postgres-exporter = [ debianNames ];
     default-jre-headless = [ pkgs.jre_headless ];
     # The jar comes from AUTHSTACK_ZIPKIN_JAR.
     maven = [ ];

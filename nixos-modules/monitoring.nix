@@ -11,6 +11,7 @@ let
   cfg = stack.monitoring;
   fleet = import ./fleet.nix { inherit config lib; };
   monitors = fleet.withRole "monitor";
+  databases = fleet.withRole "database";
   defaults = (import ./render/defaults.nix).monitoring;
   # Each objective must leave a budget that the fastest of the alerts can see being spent.
   objective = types.numbers.between 0.95 0.99999;
@@ -23,6 +24,11 @@ let
       auth-core = fleet.targets stack.ports.core (fleet.withRole "core");
       gateway = fleet.targets stack.ports.gatewayMetrics (fleet.withRole "gateway");
       node-exporter = fleet.targets config.services.prometheus.exporters.node.port stack.nodes;
+      postgres-exporter = fleet.targets config.services.prometheus.exporters.postgres.port databases;
+      probe = lib.optional cfg.probe.enable {
+        name = stack.host;
+        address = defaults.probe.listen;
+      };
       zipkin = fleet.targets stack.ports.zipkin monitors;
       prometheus = [ (here config.services.prometheus.port) ];
       alertmanager = [ (here config.services.prometheus.alertmanager.port) ];
@@ -49,6 +55,8 @@ in
   imports = [
     ./logs.nix
     ./nodes.nix
+    ./postgres-exporter.nix
+    ./probe.nix
     ./zipkin.nix
   ];
 
@@ -141,9 +149,12 @@ in
       services.prometheus.exporters.node = {
         enable = true;
         listenAddress = fleet.bracketed fleet.self.address;
-        # Which units have failed; of services alone, for there are many others.
+        # Which units have failed, and how often each was started again; of services alone, for there are many others.
         enabledCollectors = [ "systemd" ];
-        extraFlags = [ "--collector.systemd.unit-include=.+[.]service" ];
+        extraFlags = [
+          "--collector.systemd.unit-include=.+[.]service"
+          "--collector.systemd.enable-restarts-metrics"
+        ];
       };
       systemd.services.prometheus-node-exporter = fleet.waitingForAddress { };
       networking.firewall = lib.mkIf stack.openFirewall (

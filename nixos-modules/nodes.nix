@@ -55,6 +55,7 @@ in
                   "core"
                   "gateway"
                   "monitor"
+                  "database"
                 ]
               );
               default = [
@@ -64,8 +65,10 @@ in
               ];
               description = ''
                 What the host runs: `core` is auth-core, which answers the API; `gateway` is HAProxy, between clients and
-                cores; `monitor` is Prometheus, Alertmanager, Grafana and Zipkin. A host without a role, such as the
-                database's, is only monitored.
+                cores; `monitor` is Prometheus, Alertmanager, Grafana and Zipkin. `database` has PostgreSQL measured, which
+                {option}`services.postgresql` or another module of yours runs there: by a user `postgres-exporter`, who may read
+                statistics (`pg_monitor`) and logs in by the Unix socket, without a password. With {option}`services.postgresql` it
+                is made; elsewhere make it. A host without a role is only monitored.
               '';
             };
             weight = mkOption {

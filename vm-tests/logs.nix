@@ -141,6 +141,26 @@
         wait_for_lines([last])
         t.assertEqual(lines(first), ["core", "gateway"])
 
+    with subtest("a host that cannot send is told of, though for systemd it never fails"):
+        def ask(query):
+            answer = monitor.succeed(f"curl --silent --data-urlencode {shlex.quote('query=' + query)} http://127.0.0.1:9090/api/v1/query")
+            return [float(series["value"][1]) for series in json.loads(answer)["data"]["result"]]
+
+        upload = "name='systemd-journal-upload.service',node='core1'"
+        restarts = f"node_systemd_service_restart_total{{{upload}}}"
+        monitor.wait_for_unit("prometheus.service")
+        with monitor.nested("waiting until Prometheus knows of core1"):
+            retry(lambda _: len(ask(restarts)) == 1, 60)
+        before = ask(restarts)[0]
+        monitor.succeed("systemctl stop authstack-logs.service")
+        with monitor.nested("waiting until the sender was started again twice"):
+            retry(lambda _: ask(restarts) > [before + 1], 120)
+        t.assertEqual(ask(f"node_systemd_unit_state{{{upload},state='failed'}}"), [0])
+        # It fires when it is so for a quarter of an hour.
+        with monitor.nested("waiting until the alert is pending"):
+            retry(lambda _: len(ask("ALERTS{alertname='LogsNotSent',node='core1'}")) == 1, 60)
+        monitor.succeed("systemctl start authstack-logs.service")
+
     with subtest("only the fleet's hosts are taken in"):
         forged = "__REALTIME_TIMESTAMP=1700000000000000\\nMESSAGE=forged by someone\\n\\n"
         address = monitor.succeed("ss -Htln '( sport = :19532 )'").split()[3]

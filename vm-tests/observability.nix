@@ -8,6 +8,8 @@ let
     "Authstack: overview: What fires"
     # In a container, which must not ask the kernel about its clock.
     "Authstack: hosts: Clock kept right"
+    # Of which the exporter of Debian 12 knows nothing.
+    "Authstack: database: PostgreSQL: replication lag"
   ];
   queries = map (query: query.expr) (
     lib.filter (query: !lib.elem query.panel empty) (import ../nixos-modules/render/tests/queries.nix)
@@ -34,6 +36,13 @@ in
           groupInterval = "1s";
         }
       );
+      # The test puts the files there.
+      services.authstack.monitoring.probe = {
+        enable = true;
+        caFile = "/run/canary/ca.pem";
+        account.email = "canary@example.org";
+        account.passwordFile = "/run/canary/password";
+      };
       services.authstack.monitoring.receivers = [
         {
           name = "listener";
@@ -50,6 +59,10 @@ in
   testScript = ''
     start_all()
     trust(client, gateway)
+    # The probe waits for its files.
+    certificates = gateway.succeed("cat /var/lib/authstack/certificates/ca.pem")
+    monitor.succeed(f"mkdir /run/canary; printf %s '{PASSWORD}' > /run/canary/password; cat > /run/canary/ca.pem <<'END'\n{certificates}END")
+    monitor.wait_for_unit("authstack-probe.service")
     for unit in ["prometheus", "alertmanager", "zipkin", "grafana", "listener"]:
         monitor.wait_for_unit(f"{unit}.service")
 
@@ -69,20 +82,29 @@ in
 
 
     with subtest("every part is measured"):
-        wait_for("all targets are up", lambda: len(ask("up == 1")) == 11)
+        wait_for("all targets are up", lambda: len(ask("up == 1")) == 13)
         t.assertEqual(ask("up == 0"), [])
         jobs = {(series["metric"]["job"], series["metric"]["node"]) for series in ask("up")}
         t.assertEqual(
             jobs,
             {("auth-core", "core1"), ("auth-core", "core2"), ("gateway", "gateway")}
             | {("node-exporter", node) for node in ["core1", "core2", "database", "gateway", "monitor"]}
-            | {(job, "monitor") for job in ["alertmanager", "prometheus", "zipkin"]},
+            | {("postgres-exporter", "database")}
+            | {(job, "monitor") for job in ["alertmanager", "probe", "prometheus", "zipkin"]},
         )
+
+    with subtest("PostgreSQL lets its exporter in, by the socket and without rights to read what is stored"):
+        t.assertEqual([series["value"][1] for series in ask("pg_up")], ["1"])
+        t.assertEqual(ask("pg_database_size_bytes{datname='auth-core'}")[0]["metric"]["node"], "database")
+        as_exporter = "setpriv --reuid=postgres-exporter --regid=postgres-exporter --clear-groups psql --host=/run/postgresql --dbname=auth-core --no-align --tuples-only --command="
+        t.assertEqual(database.succeed(as_exporter + "'SELECT rolsuper FROM pg_roles WHERE rolname = current_user'").strip(), "f")
+        t.assertIn("permission denied", database.fail(as_exporter + "'SELECT email FROM accounts' 2>&1"))
+        client.fail("curl --silent --max-time 3 http://database:9187/metrics")
 
     with subtest("every part says in which format its metrics are: Prometheus 3 guesses no longer"):
         accepts = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
         targets = json.loads(monitor.succeed("curl --silent http://127.0.0.1:9090/api/v1/targets"))["data"]["activeTargets"]
-        t.assertEqual(len(targets), 11)
+        t.assertEqual(len(targets), 13)
         for url in [target["scrapeUrl"] for target in targets]:
             kind = monitor.succeed(f"curl --silent --output /dev/null --write-out '%{{content_type}}' --header 'Accept: {accepts}' {url}")
             t.assertRegex(kind, r"^(text/plain; ?version=0\.0\.4|text/plain; ?version=1\.0\.0|application/openmetrics-text)", url)
@@ -107,6 +129,18 @@ in
         for query in json.loads(r"""${builtins.toJSON queries}"""):
             wait_for(f"there is data for {query}", lambda query=query: ask(query))
         end_load(client)
+
+    with subtest("the monitor sees the public name as a client does, and nobody else asks its probe"):
+        t.assertNotIn("errors", sign_up(client, "canary@example.org"))
+        for step in ["certificate", "answer", "log_in"]:
+            wait_for(f"the probe's {step} succeeds", lambda step=step: ask(f"auth_probe_success{{step='{step}'}} == 1"))
+        # As the internal authority makes them.
+        t.assertGreater(float(ask("auth_probe_certificate_expires_timestamp_seconds - time()")[0]["value"][1]), 86400)
+        client.fail("curl --silent --max-time 3 http://monitor:9412/metrics")
+        monitor.succeed("systemctl stop authstack-probe.service && rm /run/canary/password && systemctl start --no-block authstack-probe.service")
+        wait_for("it is told that nobody probes", lambda: ask("ALERTS{alertname='TargetDown',alertstate='firing',job='probe'}"))
+        monitor.succeed(f"printf %s '{PASSWORD}' > /run/canary/password")
+        monitor.wait_for_unit("authstack-probe.service")
 
     with subtest("a core's end is told, and its return"):
         told = "cat /tmp/alerts"

@@ -26,7 +26,7 @@ lib.genAttrs scenarios (
     file = files.${scenario};
     inherit modules;
     fleet = lib.mapAttrs (_: node: removeAttrs node [ "address" ]) nodes // {
-      database.roles = [ ];
+      database.roles = [ "database" ];
     };
   }
 )

@@ -14,8 +14,7 @@ let
       "gateway"
       "monitor"
     ];
-    # Only watched.
-    database.roles = [ ];
+    database.roles = [ "database" ];
   };
 
   # Keys that come from outside in real life. Nothing that these tests protect.

@@ -9,6 +9,7 @@ use auth_core::cli::api_key::ApiKeyCommand;
 use auth_core::cli::audit::AuditArgs;
 use auth_core::cli::gateway_spans::GatewaySpans;
 use auth_core::cli::keys::KeysCommand;
+use auth_core::cli::probe::ProbeArgs;
 use auth_core::cli::session::SessionCommand;
 use auth_core::cli::user::UserCommand;
 use auth_core::config::{Config, ConfigArgs};
@@ -68,6 +69,8 @@ enum Command {
     },
     /// Report the gateway's spans to Zipkin, from HAProxy's access log
     GatewaySpans(GatewaySpans),
+    /// Ask the public name as a client does whenever Prometheus asks, until SIGTERM: certificate, answer, log-in
+    Probe(ProbeArgs),
     /// Print the GraphQL schema
     Schema,
 }
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::ApiKey { command, config } => api_key(&command, &config),
         Command::Audit { audit, config } => print_audit(&audit, &config),
         Command::GatewaySpans(args) => cli::gateway_spans::run(&args),
+        Command::Probe(args) => cli::probe::run(args),
         Command::Schema => {
             print!("{}", graphql::sdl());
             Ok(())

@@ -5,14 +5,18 @@ let
     address
     coreCa
     defaults
+    directory
     gateways
     http
+    onPostgres
     optionals
     own
     port
     programs
     render
+    runningGateways
     runningNodes
+    scratch
     wanted
     ;
 
@@ -27,6 +31,7 @@ let
   prometheusConfig = import (render + "/prometheus.nix") {
     # No patience in the lab.
     scrapeInterval = "1s";
+    probeInterval = "5s";
     inherit coreCa;
     ruleFiles = [ "${own "prometheus"}/rules.json" ];
     inherit (defaults.monitoring) runbooks slo;
@@ -36,6 +41,8 @@ let
       prometheus = target "prometheus" "9090";
       alertmanager = target "alertmanager" "9093";
       node-exporter = target "node-exporter" "9100";
+      postgres-exporter = optionals onPostgres (target "postgres-exporter" "9187");
+      probe = target "probe" "9412";
       zipkin = target "zipkin" port.zipkin;
     };
   };
@@ -98,6 +105,68 @@ let
     ];
     ready = http "http://${address.node-exporter}:9100/";
   };
+
+  postgres-exporter = {
+    name = "postgres-exporter";
+    kind = "postgres-exporter";
+    url = "http://${address.postgres-exporter}:9187";
+    listens = [ "${address.postgres-exporter}:9187" ];
+    files = { };
+    optional = true;
+    needs = [ "prometheus-postgres-exporter" ];
+    uselessWithout = "postgres";
+    command = [
+      "env"
+      "DATA_SOURCE_URI=${address.postgres}:5432/postgres?sslmode=disable"
+      "DATA_SOURCE_USER=authcore"
+      "DATA_SOURCE_PASS_FILE=${directory}/keys/postgres-password"
+      programs.prometheus-postgres-exporter
+      "--web.listen-address=${address.postgres-exporter}:9187"
+    ];
+    ready = http "http://${address.postgres-exporter}:9187/";
+  };
+
+  # The first node's configuration tells where accounts are.
+  probe =
+    let
+      email = "canary@example.com";
+      passwordFile = "${directory}/keys/canary-password";
+      # As long as the accounts.
+      creates = if onPostgres then "${scratch}/canary" else "${directory}/data/canary";
+    in
+    {
+      name = "probe";
+      kind = "auth-core";
+      url = "http://${address.probe}:9412";
+      listens = [ "${address.probe}:9412" ];
+      files = { };
+      needs = [ "auth-core" ];
+      uselessWithout = "prometheus";
+      prepare = {
+        inherit creates;
+        command = [
+          "sh"
+          "-c"
+          "'${programs.auth-core}' user add ${email} --password-file '${passwordFile}' --config '${own "auth1"}/auth-core.toml' && : >'${creates}'"
+        ];
+      };
+      command = [
+        programs.auth-core
+        "probe"
+        "https://${address.gateway}:8443"
+        "--listen"
+        "${address.probe}:9412"
+        "--ca"
+        "${directory}/keys/ca.pem"
+        "--email"
+        email
+        "--password-file"
+        passwordFile
+      ];
+      after = map (node: node.name) runningNodes ++ runningGateways;
+      # What is at /metrics would log in each time.
+      ready = http "http://${address.probe}:9412/";
+    };
 
   zipkinServer = import (render + "/zipkin.nix") {
     ip = address.zipkin;
@@ -181,7 +250,11 @@ in
   prometheus
   alertmanager
   node-exporter
+]
+++ optionals onPostgres [ postgres-exporter ]
+++ [
   zipkin
+  probe
 ]
 # Debian has no package of it: it is there where somebody installed it.
 ++ optionals (programs ? grafana) [ grafana ]

@@ -131,8 +131,14 @@
       logInLatency.objective = 0.99;
       logInLatency.seconds = 2.5;
     };
+    # Each probe of the public name may log in, which costs a hash. Prometheus asks the address, on the monitor alone.
+    probe.interval = "1m";
+    probe.listen = "127.0.0.1:9412";
     # How many spans Zipkin keeps.
     maxSpans = 100000;
+    # Where: "memory", "elasticsearch" or "cassandra".
+    storage.type = "memory";
+    storage.hosts = [ ];
   };
 
   # On which each part listens.

@@ -11,6 +11,7 @@
   ruleFiles ? [ ],
   # Prometheus' own duration notation.
   scrapeInterval,
+  probeInterval ? (import ./defaults.nix).monitoring.probe.interval,
   # Of rules/default.nix: the objectives of log-ins, and where the runbooks are.
   slo,
   runbooks,
@@ -21,11 +22,22 @@ let
     auth-core = "/metrics";
     gateway = "/metrics";
     node-exporter = "/metrics";
+    postgres-exporter = "/metrics";
+    probe = "/metrics";
     prometheus = "/metrics";
     zipkin = "/prometheus";
   };
 
-  scrape = job: scrapePlain job // (if job == "auth-core" && coreCa != null then byTls else { });
+  scrape =
+    job:
+    scrapePlain job
+    // (if job == "auth-core" && coreCa != null then byTls else { })
+    // (if job == "probe" then patient else { });
+  # A log-in that waits for its turn takes seconds.
+  patient = {
+    scrape_interval = probeInterval;
+    scrape_timeout = probeInterval;
+  };
   byTls = {
     scheme = "https";
     tls_config.ca_file = coreCa;

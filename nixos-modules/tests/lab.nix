@@ -23,6 +23,8 @@ let
           gateway.roles = [ "gateway" ];
           gateway2.address = "127.77.0.2";
           gateway2.roles = [ "gateway" ];
+          postgres.address = "127.77.0.20";
+          postgres.roles = [ "database" ];
           zipkin.address = "127.77.0.24";
           zipkin.roles = [ "monitor" ];
         };
@@ -59,6 +61,7 @@ let
             };
           };
         gateway.tls.source = "internal-ca";
+        monitoring.probe.enable = host == "zipkin";
       };
     };
   monitor = on "zipkin";

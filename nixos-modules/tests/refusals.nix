@@ -75,6 +75,93 @@ let
       };
       says = null;
     };
+    "a canary without its password" = {
+      config = also {
+        monitoring.probe.enable = true;
+        monitoring.probe.account.email = "canary@example.org";
+      };
+      says = "a canary needs both `email` and `passwordFile`";
+    };
+    "a canary's password in the store" = {
+      config = also {
+        monitoring.probe.enable = true;
+        monitoring.probe.account.email = "canary@example.org";
+        monitoring.probe.account.passwordFile = "/nix/store/canary";
+      };
+      says = "services.authstack.monitoring.probe.account.passwordFile is /nix/store/canary";
+    };
+    "a canary" = {
+      config = also {
+        monitoring.probe.enable = true;
+        monitoring.probe.account.email = "canary@example.org";
+        monitoring.probe.account.passwordFile = "/run/secrets/canary";
+        monitoring.probe.caFile = "/run/secrets/ca.pem";
+      };
+      says = null;
+    };
+    "a probe that no Prometheus asks" = {
+      config = also {
+        monitoring.enable = false;
+        monitoring.probe.enable = true;
+      };
+      says = "auth1 is no monitor, so nobody asks the probe";
+    };
+    "spans in Elasticsearch" = {
+      config = also {
+        monitoring.zipkin.storage = {
+          type = "elasticsearch";
+          hosts = [ "https://search.example.org:9200" ];
+          environmentFile = "/run/secrets/zipkin.env";
+        };
+      };
+      says = null;
+    };
+    "spans in Cassandra" = {
+      config = also {
+        monitoring.zipkin.storage.type = "cassandra";
+        monitoring.zipkin.storage.hosts = [ "10.0.0.7:9042" ];
+      };
+      says = null;
+    };
+    "spans in an Elasticsearch that is nowhere" = {
+      config = also { monitoring.zipkin.storage.type = "elasticsearch"; };
+      says = "where is elasticsearch? Set `hosts`";
+    };
+    "spans in memory that has hosts" = {
+      config = also { monitoring.zipkin.storage.hosts = [ "https://search.example.org:9200" ]; };
+      says = "spans are kept in memory, which has no `hosts`";
+    };
+    "an Elasticsearch that is no URL" = {
+      config = also {
+        monitoring.zipkin.storage.type = "elasticsearch";
+        monitoring.zipkin.storage.hosts = [ "search.example.org:9200" ];
+      };
+      says = "Elasticsearch's are URLs";
+    };
+    "an Elasticsearch with a password in its URL" = {
+      config = also {
+        monitoring.zipkin.storage.type = "elasticsearch";
+        monitoring.zipkin.storage.hosts = [ "https://zipkin:secret@search.example.org" ];
+      };
+      says = "those belong into `environmentFile`";
+    };
+    "a Cassandra that is a URL" = {
+      config = also {
+        monitoring.zipkin.storage.type = "cassandra";
+        monitoring.zipkin.storage.hosts = [ "http://10.0.0.7:9042" ];
+      };
+      says = "Cassandra's are HOST or HOST:PORT";
+    };
+    "the password of Zipkin's storage in the store" = {
+      config = also {
+        monitoring.zipkin.storage = {
+          type = "elasticsearch";
+          hosts = [ "https://search.example.org:9200" ];
+          environmentFile = "/nix/store/zipkin.env";
+        };
+      };
+      says = "services.authstack.monitoring.zipkin.storage.environmentFile is /nix/store/zipkin.env";
+    };
     "logs that nobody takes" = {
       config = also {
         nodes.auth1.roles = [

@@ -20,7 +20,7 @@ let
         watch.address = "10.0.0.9";
         watch.roles = [ "monitor" ];
         database.address = "10.0.0.5";
-        database.roles = [ ];
+        database.roles = [ "database" ];
       };
       auth-core = {
         keys.directory = "/run/secrets/keys";

@@ -2,9 +2,11 @@
 
 pub mod api_key;
 pub mod audit;
+mod authorities;
 mod database;
 pub mod follow;
 pub mod gateway_spans;
 pub mod keys;
+pub mod probe;
 pub mod session;
 pub mod user;

@@ -294,7 +294,7 @@ async fn list(store: &Store, json: bool) -> Result<String, Cause> {
 }
 
 /// Not an argument, for everybody on the machine can read those.
-fn read_password(file: Option<&Path>) -> Result<String, Cause> {
+pub(super) fn read_password(file: Option<&Path>) -> Result<String, Cause> {
     // The longest that is accepted, one more to tell that it is too long, and the end of the line.
     let most = MAX_BYTES as u64 + 3;
     let mut text = Zeroizing::new(String::new());

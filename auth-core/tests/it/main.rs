@@ -27,6 +27,7 @@ mod panics;
 mod password_policy;
 mod passwords;
 mod postgres;
+mod probe;
 mod process;
 mod refresh;
 mod resets;

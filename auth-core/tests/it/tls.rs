@@ -15,7 +15,7 @@ use crate::process::{Process, wait_until};
 pub const CERTIFICATE: &str = include_str!("tls/certificate.pem");
 pub const KEY: &str = include_str!("tls/key.pem");
 
-const SETTINGS: &[&str] = &[
+pub const SETTINGS: &[&str] = &[
     "tls.certificate_file=certificate.pem",
     "tls.key_file=certificate-key.pem",
 ];
@@ -26,7 +26,7 @@ pub fn put(dir: &Path) {
     fs::write(dir.join("certificate-key.pem"), KEY).unwrap();
 }
 
-fn client() -> ureq::Agent {
+pub fn client() -> ureq::Agent {
     let known = Certificate::from_pem(CERTIFICATE.as_bytes()).unwrap();
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::Specific(Arc::new(vec![known])))

@@ -1,4 +1,4 @@
-# The database, as the cores see it: SQLite or PostgreSQL.
+# The database, as the cores see it: SQLite or PostgreSQL; and as PostgreSQL sees itself.
 { panels }:
 let
   inherit (panels)
@@ -11,6 +11,7 @@ let
     timeline
     ;
   node = ''node=~"$node"'';
+  transactions = what: "sum by (node) (rate(pg_stat_database_xact_${what}[$__rate_interval]))";
   used = ''auth_database_connections{state="used",${node}}'';
 in
 panels.dashboard {
@@ -113,6 +114,47 @@ panels.dashboard {
         queries = [
           (by "{{node}}" ''sum by (node) (rate(auth_requests_total{outcome="unavailable",${node}}[$__rate_interval]))'')
         ];
+      })
+    ])
+    (row 8 [
+      (lines {
+        title = "PostgreSQL: connections";
+        description = "Taken ones, by all who use it, and how many there may be; some of them are kept for its superusers.";
+        runbook = "PostgresConnectionsNearMax";
+        queries = [
+          (by "{{node}} taken" "sum by (node) (pg_stat_database_numbackends)")
+          (by "{{node}} limit" "sum by (node) (pg_settings_max_connections)")
+        ];
+      })
+      (lines {
+        title = "PostgreSQL: transactions";
+        description = "Those that were committed, and those that were rolled back.";
+        unit = "ops";
+        queries = [
+          (by "{{node}} committed" (transactions "commit"))
+          (by "{{node}} rolled back" (transactions "rollback"))
+        ];
+      })
+      (lines {
+        title = "PostgreSQL: deadlocks";
+        description = "In the last hour. Each is a transaction that failed.";
+        queries = [
+          (by "{{node}}" "sum by (node) (increase(pg_stat_database_deadlocks[1h]))")
+        ];
+      })
+    ])
+    (row 8 [
+      (lines {
+        title = "PostgreSQL: size";
+        description = "Of each database on disk.";
+        unit = "bytes";
+        queries = [ (by "{{node}} {{datname}}" ''pg_database_size_bytes{datname!~"template."}'') ];
+      })
+      (lines {
+        title = "PostgreSQL: replication lag";
+        description = "How far a replica is behind, and 0 for others. If it takes over, it lacks so much.";
+        unit = "s";
+        queries = [ (by "{{node}}" "pg_replication_lag_seconds") ];
       })
     ])
     (row 8 [

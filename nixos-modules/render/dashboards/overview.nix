@@ -31,6 +31,7 @@ let
       objective
     ]
   ];
+  day = 86400;
   atLeastOne = [
     [ "red" ]
     [
@@ -111,6 +112,52 @@ panels.dashboard {
         description = "In the last hour: Alertmanager could not tell its receivers.";
         thresholds = noneIsGood;
         queries = [ (by "failed" "sum(increase(alertmanager_notifications_failed_total[1h]))") ];
+      })
+    ])
+    (row 4 [
+      (stat {
+        title = "Public name";
+        description = "As a client outside sees it: 1 if the certificate is valid and the gateway answers. Empty where no probe is set up.";
+        thresholds = atLeastOne;
+        runbook = "PublicNameDown";
+        queries = [
+          (by "{{node}}" ''min by (node) (auth_probe_success{step=~"certificate|answer"})'')
+        ];
+      })
+      (stat {
+        title = "Canary logs in";
+        description = "Whether an account that is for this alone can log in and out, from outside: 1 if it can. Empty without such an account.";
+        thresholds = atLeastOne;
+        runbook = "CanaryLogInFails";
+        queries = [ (by "{{node}}" ''min by (node) (auth_probe_success{step="log_in"})'') ];
+      })
+      (stat {
+        title = "Time to log in, from outside";
+        description = "Of the canary: connection, log-in and log-out together.";
+        unit = "s";
+        runbook = "CanaryLogInFails";
+        queries = [ (by "{{node}}" ''auth_probe_seconds{step="log_in"}'') ];
+      })
+      (stat {
+        title = "Certificate";
+        description = "How long the one that the public name shows is still valid.";
+        unit = "s";
+        min = null;
+        thresholds = [
+          [ "red" ]
+          [
+            "orange"
+            (7 * day)
+          ]
+          [
+            "green"
+            (14 * day)
+          ]
+        ];
+        runbook = "CertificateExpiring";
+        queries = [
+          (by "{{node}}" "auth_probe_certificate_expires_timestamp_seconds - time()")
+        ];
       })
     ])
     (row 7 [

@@ -12,15 +12,32 @@ let
   refused = "sum by (node) (rate(auth_hashes_refused_total[5m]))";
   # What is in memory, or cannot be written, does not fill.
   free = ''(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"} / node_filesystem_size_bytes and node_filesystem_readonly == 0)'';
+  upload = ''name="systemd-journal-upload.service"'';
   # systemd's names of what the fleet's hosts run of ours, and of what renews certificates.
-  units = "(acme-|alertmanager|auth|grafana|haproxy|keepalived|postgresql|prometheus|zipkin).*";
+  units = "(acme-|alertmanager|auth|grafana|haproxy|keepalived|postgresql|prometheus|systemd-journal-remote|zipkin).*";
 in
 [
-  (alert "TargetDown" "warning" "30s" "up == 0"
+  # An exporter answers, too, when PostgreSQL does not let it in.
+  (alert "TargetDown" "warning" "30s" "up == 0 or pg_up == 0"
     "{{ $labels.job }} on {{ $labels.node }} does not answer its scrapes"
   )
   (alert "PrometheusNotScraping" "critical" "1m" "avg(up) < 0.5"
     "Prometheus reaches only {{ $value | humanizePercentage }} of its targets: whatever else is wrong, it may not know"
+  )
+
+  # What clients see, from outside of all that follows.
+  (alert "PublicNameDown" "critical" "3m"
+    ''min by (node) (auth_probe_success{step=~"certificate|answer"}) == 0''
+    "As {{ $labels.node }} sees it, clients get no answer at the public name, or no valid certificate"
+  )
+  (alert "CanaryLogInFails" "critical" "5m"
+    ''auth_probe_success{step="log_in"} == 0 and on (node) auth_probe_success{step="answer"} == 1''
+    "As {{ $labels.node }} sees it, the public name answers and the canary cannot log in"
+  )
+  # Two weeks. One of Let's Encrypt is renewed when it has four left.
+  (alert "CertificateExpiring" "warning" "10m"
+    "auth_probe_certificate_expires_timestamp_seconds - time() < 14 * 86400"
+    "The certificate of the public name expires in {{ $value | humanizeDuration }}"
   )
 
   (alert "NodeOutOfRotation" "warning" "20s" "${nodes "UP"} == 0"
@@ -38,6 +55,11 @@ in
   (alert "DatabaseConnectionsExhausted" "warning" "2m"
     ''sum by (node) (auth_database_connections{state="used"}) >= sum by (node) (auth_database_connections_max)''
     "{{ $labels.node }} uses all its {{ $value }} connections to the database: requests wait for one"
+  )
+  # By all who use it, and before it refuses any. Those that are kept for its superusers are no use to the nodes.
+  (alert "PostgresConnectionsNearMax" "warning" "2m"
+    "sum by (node) (pg_stat_database_numbackends) / sum by (node) (pg_settings_max_connections - pg_settings_superuser_reserved_connections) > 0.9"
+    "PostgreSQL on {{ $labels.node }} has {{ $value | humanizePercentage }} of its connections taken: it will refuse the next"
   )
   # More than one of twenty.
   (alert "HashQueueSaturated" "warning" "1m"
@@ -60,6 +82,11 @@ in
   )
   (alert "UnitFailed" "warning" "1m" ''node_systemd_unit_state{state="failed",name=~"${units}"} == 1''
     "{{ $labels.name }} has failed on {{ $labels.node }}"
+  )
+  # Each time it cannot send it ends, and systemd begins it anew: it is never "failed". A start of the monitor takes less than this.
+  (alert "LogsNotSent" "warning" "15m"
+    ''increase(node_systemd_service_restart_total{${upload}}[5m]) > 0 or node_systemd_unit_state{${upload},state=~"failed|inactive"} == 1''
+    "{{ $labels.node }} cannot send its logs to the monitor, and keeps them"
   )
   (alert "ZipkinDropsSpans" "warning" "1m"
     "sum by (node) (rate(zipkin_collector_spans_dropped_total[5m]) + rate(zipkin_collector_messages_dropped_total[5m])) > 0"

@@ -53,6 +53,12 @@ let
     code:
     ''haproxy_server_http_responses_total{job="gateway",node="gate1",proxy="auth-core",server="auth1",code="${code}"}'';
   peers = gateway: ''haproxy_process_active_peers{job="gateway",node="${gateway}"}'';
+  postgres = metric: ''${metric}{job="postgres-exporter",node="data"}'';
+  backends =
+    database:
+    ''pg_stat_database_numbackends{job="postgres-exporter",node="data",datname="${database}"}'';
+  probed = step: ''auth_probe_success{job="probe",node="watch",step="${step}"}'';
+  expires = ''auth_probe_certificate_expires_timestamp_seconds{job="probe",node="watch"}'';
   up = job: node: ''up{job="${job}",node="${node}"}'';
   refused = node: ''auth_hashes_refused_total{job="auth-core",node="${node}"}'';
   hashes = node: ''auth_hashes_total{job="auth-core",node="${node}"}'';
@@ -63,6 +69,10 @@ let
     ''${metric}{job="node-exporter",node="watch",mountpoint="${mountpoint}",fstype="${fstype}"}'';
   unit =
     name: ''node_systemd_unit_state{job="node-exporter",node="watch",name="${name}",state="failed"}'';
+  upload =
+    state:
+    ''node_systemd_unit_state{job="node-exporter",node="watch",name="systemd-journal-upload.service",state="${state}"}'';
+  restarts = ''node_systemd_service_restart_total{job="node-exporter",node="watch",name="systemd-journal-upload.service"}'';
   dropped =
     what: ''zipkin_collector_${what}_dropped_total{job="zipkin",node="watch",transport="http"}'';
 
@@ -73,6 +83,12 @@ let
     ${up "gateway" "gate1"} = still 1;
     ${up "gateway" "gate2"} = still 1;
     ${up "node-exporter" "watch"} = still 1;
+    ${up "probe" "watch"} = still 1;
+    ${probed "certificate"} = still 1;
+    ${probed "answer"} = still 1;
+    ${probed "log_in"} = still 1;
+    # promtool begins in 1970. 16 days, of which one passes.
+    ${expires} = still 1382400;
     ${logIns "auth1" "ok"} = growing 1000;
     ${logIns "auth1" "invalid_credentials"} = growing 50;
     ${logIns "auth1" "overloaded"} = still 0;
@@ -95,6 +111,12 @@ let
     ${hashes "auth1"} = growing 1050;
     ${connections "auth1"} = still 9;
     "auth_database_connections_max{job=\"auth-core\",node=\"auth1\"}" = still 10;
+    ${up "postgres-exporter" "data"} = still 1;
+    ${postgres "pg_up"} = still 1;
+    ${postgres "pg_settings_max_connections"} = still 100;
+    ${postgres "pg_settings_superuser_reserved_connections"} = still 3;
+    ${backends "auth-core"} = still 30;
+    ${backends "postgres"} = still 1;
     ${disk "node_filesystem_avail_bytes" "/" "ext4"} = still 50;
     ${disk "node_filesystem_size_bytes" "/" "ext4"} = still 100;
     ${disk "node_filesystem_readonly" "/" "ext4"} = still 0;
@@ -110,6 +132,12 @@ let
     ${host "node_timex_maxerror_seconds"} = still "0.1";
     ${unit "haproxy.service"} = still 0;
     ${unit "somebody-elses.service"} = still 1;
+    # Once upon a time.
+    ${restarts} = still 20;
+    ${upload "active"} = still 1;
+    ${upload "activating"} = still 0;
+    ${upload "inactive"} = still 0;
+    ${upload "failed"} = still 0;
     ${dropped "spans"} = still 0;
     ${dropped "messages"} = still 0;
   };
@@ -130,11 +158,69 @@ let
       fires.warning = "auth-core on auth2 does not answer its scrapes";
     }
     {
+      alert = "TargetDown";
+      data.${postgres "pg_up"} = still 0;
+      labels = {
+        job = "postgres-exporter";
+        node = "data";
+      };
+      fires.warning = "postgres-exporter on data does not answer its scrapes";
+    }
+    {
       alert = "PrometheusNotScraping";
       data.${up "auth-core" "auth1"} = still 0;
       data.${up "auth-core" "auth2"} = still 0;
       data.${up "gateway" "gate1"} = still 0;
-      fires.critical = "Prometheus reaches only 40% of its targets: whatever else is wrong, it may not know";
+      data.${up "gateway" "gate2"} = still 0;
+      fires.critical = "Prometheus reaches only 42.86% of its targets: whatever else is wrong, it may not know";
+    }
+    {
+      alert = "PublicNameDown";
+      data.${probed "answer"} = still 0;
+      labels.node = "watch";
+      fires.critical = "As watch sees it, clients get no answer at the public name, or no valid certificate";
+    }
+    {
+      alert = "PublicNameDown";
+      data.${probed "certificate"} = still 0;
+      labels.node = "watch";
+      fires.critical = "As watch sees it, clients get no answer at the public name, or no valid certificate";
+    }
+    {
+      # There is another alert for it.
+      alert = "PublicNameDown";
+      data.${probed "log_in"} = still 0;
+    }
+    {
+      alert = "CanaryLogInFails";
+      data.${probed "log_in"} = still 0;
+      labels = {
+        job = "probe";
+        node = "watch";
+        step = "log_in";
+      };
+      fires.critical = "As watch sees it, the public name answers and the canary cannot log in";
+    }
+    {
+      # Nothing answers: there is another alert for it.
+      alert = "CanaryLogInFails";
+      data.${probed "answer"} = still 0;
+      data.${probed "log_in"} = still 0;
+    }
+    {
+      alert = "CertificateExpiring";
+      # 14 days less twenty minutes, an hour later.
+      data.${expires} = still 1212000;
+      labels = {
+        job = "probe";
+        node = "watch";
+      };
+      fires.warning = "The certificate of the public name expires in 13d 23h 40m 0s";
+    }
+    {
+      # A minute more than that.
+      alert = "CertificateExpiring";
+      data.${expires} = still 1213260;
     }
     {
       alert = "NodeOutOfRotation";
@@ -204,6 +290,18 @@ let
       data.${connections "auth1"} = still 10;
       labels.node = "auth1";
       fires.warning = "auth1 uses all its 10 connections to the database: requests wait for one";
+    }
+    {
+      # Each database has few of them, and all together have too many.
+      alert = "PostgresConnectionsNearMax";
+      data.${backends "auth-core"} = still 50;
+      data.${backends "postgres"} = still 47;
+      labels.node = "data";
+      fires.warning = "PostgreSQL on data has 100% of its connections taken: it will refuse the next";
+    }
+    {
+      alert = "PostgresConnectionsNearMax";
+      data.${backends "auth-core"} = still 80;
     }
     {
       alert = "HashQueueSaturated";
@@ -285,6 +383,42 @@ let
         state = "failed";
       };
       fires.warning = "acme-order-renew-auth.example.org.service has failed on watch";
+    }
+    {
+      alert = "LogsNotSent";
+      data.${restarts} = growing 15;
+      data.${upload "active"} = still 0;
+      data.${upload "activating"} = still 1;
+      labels = {
+        job = "node-exporter";
+        name = "systemd-journal-upload.service";
+        node = "watch";
+      };
+      fires.warning = "watch cannot send its logs to the monitor, and keeps them";
+    }
+    {
+      # Which is why there is an alert of its own.
+      alert = "UnitFailed";
+      data.${restarts} = growing 15;
+      data.${upload "active"} = still 0;
+      data.${upload "activating"} = still 1;
+    }
+    {
+      alert = "LogsNotSent";
+      data.${upload "active"} = still 0;
+      data.${upload "inactive"} = still 1;
+      labels = {
+        job = "node-exporter";
+        name = "systemd-journal-upload.service";
+        node = "watch";
+        state = "inactive";
+      };
+      fires.warning = "watch cannot send its logs to the monitor, and keeps them";
+    }
+    {
+      # The monitor is being started again.
+      alert = "LogsNotSent";
+      data.${restarts} = "0x46 15+15x@";
     }
     {
       alert = "ZipkinDropsSpans";

@@ -19,6 +19,8 @@ let
         (target "gateway2" "127.77.0.2:8404")
       ];
       node-exporter = [ (target "node-exporter" "127.77.0.23:9100") ];
+      postgres-exporter = [ (target "postgres-exporter" "127.77.0.26:9187") ];
+      probe = [ (target "probe" "127.77.0.27:9412") ];
       prometheus = [ (target "prometheus" "127.77.0.21:9090") ];
       zipkin = [ (target "zipkin" "127.77.0.24:9411") ];
     };

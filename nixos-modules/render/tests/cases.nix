@@ -10,6 +10,16 @@ let
     inherit (defaults.monitoring) runbooks slo;
   };
   pretty = import ./pretty.nix;
+  zipkin =
+    storage:
+    builtins.concatStringsSep "\n"
+      (import ../zipkin.nix {
+        ip = "10.0.0.9";
+        port = 9411;
+        inherit (defaults.monitoring) maxSpans;
+        inherit storage;
+      }).arguments
+    + "\n";
 
   smallestGateway = {
     listen = "127.0.0.1:8443";
@@ -192,6 +202,21 @@ in
         targets = { };
         inherit (defaults.monitoring) runbooks scrapeInterval slo;
       }).config;
+
+  "zipkin-elasticsearch" = zipkin {
+    type = "elasticsearch";
+    hosts = [
+      "http://10.0.0.7:9200"
+      "https://search.example.org"
+    ];
+  };
+  "zipkin-cassandra" = zipkin {
+    type = "cassandra";
+    hosts = [
+      "10.0.0.7"
+      "10.0.0.8:9042"
+    ];
+  };
 
   "alertmanager.json" = pretty (
     import ../alertmanager.nix { inherit (defaults.monitoring) receivers; }

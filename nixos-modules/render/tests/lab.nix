@@ -26,6 +26,7 @@ let
               "prometheus"
               "prometheus-alertmanager"
               "prometheus-node-exporter"
+              "prometheus-postgres-exporter"
               "sample-service"
             ]
         );

@@ -7,16 +7,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
 use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
+use super::authorities;
 use crate::config::ConfigError;
 use crate::error::Cause;
 use token_keys::Published;
@@ -76,31 +74,11 @@ pub fn run(follow: &Follow) -> Result<(), Cause> {
 }
 
 fn agent(ca: Option<&Path>) -> Result<Agent, ConfigError> {
-    let mut known = Vec::new();
-    if let Some(path) = ca {
-        let text = ConfigError::read("--ca", path)?;
-        known.extend(ureq::tls::parse_pem(&text).filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        }));
-        if known.is_empty() {
-            return Err(ConfigError::file(
-                "--ca",
-                path,
-                "there is no certificate in PEM",
-            ));
-        }
-    }
-    let known: Vec<Certificate<'static>> = known;
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(known)))
-        .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
-        .build();
-    Ok(Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .tls_config(tls)
-        .build()
-        .into())
+    let known = match ca {
+        Some(path) => authorities::read("--ca", path)?,
+        None => Vec::new(),
+    };
+    Ok(authorities::client(known, TIMEOUT).build().into())
 }
 
 /// Looks once at the keys that verify tokens. Answers whether any is known.
