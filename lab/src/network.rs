@@ -1,14 +1,20 @@
 //! Claims a /24 of the loopback network, so that stacks run side by side and every part keeps its usual port.
 
 use std::{
+    io::ErrorKind,
     net::{Ipv4Addr, TcpListener},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
 
 /// Holding this port on a network's last address is what claims the network. The kernel gives it back when the holder dies.
 const CLAIM_PORT: u16 = 7747;
+
+/// How long parts of a stack that has just ended may still hold their addresses.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// A loopback network that nobody else's stack uses while this value lives.
 #[derive(Debug)]
@@ -71,8 +77,13 @@ impl Network {
 /// # Errors
 /// Names the address that is taken and how to see by whom.
 pub fn ensure_free<'a>(addresses: impl Iterator<Item = &'a str>) -> Result<()> {
+    let deadline = Instant::now() + ENDING;
     for address in addresses {
-        if let Err(error) = TcpListener::bind(address) {
+        while let Err(error) = TcpListener::bind(address) {
+            if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(20));
+                continue;
+            }
             let port = address.rsplit(':').next().unwrap_or_default();
             bail!(
                 "cannot listen on {address}: {error}. `ss -ltnp 'sport = :{port}'` shows who does; \
@@ -92,6 +103,18 @@ mod tests {
         let one = Network::for_test().unwrap();
         let other = Network::for_test().unwrap();
         assert_ne!(one.prefix(), other.prefix());
+    }
+
+    #[test]
+    fn a_port_that_is_given_back_in_a_moment_is_waited_for() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let ending = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            drop(taken);
+        });
+        ensure_free([address.as_str()].into_iter()).unwrap();
+        ending.join().unwrap();
     }
 
     #[test]

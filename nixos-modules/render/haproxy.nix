@@ -59,6 +59,7 @@ let
     "signUp"
     "logIn"
     "changePassword"
+    "resetPassword"
     "deleteAccount"
   ];
   optionals = condition: list: if condition then list else [ ];
