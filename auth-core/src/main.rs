@@ -69,7 +69,7 @@ enum Command {
     },
     /// Report the gateway's spans to Zipkin, from HAProxy's access log
     GatewaySpans(GatewaySpans),
-    /// Ask the public name as a client does whenever Prometheus asks, until SIGTERM: certificate, answer, log-in
+    /// Ask the public name as a client does, whenever Prometheus asks
     Probe(ProbeArgs),
     /// Print the GraphQL schema
     Schema,
