@@ -2,7 +2,7 @@
 
 use super::audit::{RECORD, record};
 use super::idempotency::remember;
-use super::sessions::{StoredSession, begin_session, begin_sql};
+use super::sessions::{END_ALL, StoredSession, begin_session, begin_sql};
 use super::{Account, Store, StoreError};
 use crate::audit::Entry;
 use crate::idempotency::IdempotencyKey;
@@ -24,9 +24,8 @@ impl Store {
         entry: &Entry,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND disabled = 0";
-        const END: &str = "DELETE FROM sessions WHERE account_id = $1";
         on!(self, pool => {
-            Self::trace(&[SQL, END, begin_sql(pool), RECORD]);
+            Self::trace(&[SQL, END_ALL, begin_sql(pool), RECORD]);
             let mut transaction = pool.begin().await?;
             let changed = sqlx::query(SQL)
                 .bind(password_hash)
@@ -37,7 +36,7 @@ impl Store {
             if changed.rows_affected() == 0 {
                 return Ok(false);
             }
-            sqlx::query(END).bind(&account.id).execute(&mut *transaction).await?;
+            sqlx::query(END_ALL).bind(&account.id).execute(&mut *transaction).await?;
             let begun =
                 begin_session!(pool, transaction, session, proven_by: password_hash, key, entry.at);
             record!(transaction, entry);
@@ -134,12 +133,11 @@ impl Store {
         entry: &Entry,
     ) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE accounts SET disabled = $1 WHERE id = $2";
-        const END: &str = "DELETE FROM sessions WHERE account_id = $1";
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             sqlx::query(SQL).bind(i64::from(disabled)).bind(id).execute(&mut *transaction).await?;
             if disabled {
-                sqlx::query(END).bind(id).execute(&mut *transaction).await?;
+                sqlx::query(END_ALL).bind(id).execute(&mut *transaction).await?;
             }
             record!(transaction, entry);
             transaction.commit().await

@@ -1,12 +1,11 @@
 //! Passwords that are to be replaced by who was given a token for it.
 
 use super::audit::{RECORD, record};
-use super::sessions::{StoredSession, begin_session, begin_sql};
+use super::sessions::{END_ALL, StoredSession, begin_session, begin_sql};
 use super::{Account, Store, StoreError, stored_seconds};
 use crate::audit::Entry;
 use crate::idempotency::IdempotencyKey;
 
-const END_SESSIONS: &str = "DELETE FROM sessions WHERE account_id = $1";
 const FORGET: &str = "DELETE FROM password_resets WHERE account_id = $1";
 
 impl Store {
@@ -29,7 +28,7 @@ impl Store {
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             sqlx::query(LOSE).bind(unmatchable).bind(account_id).execute(&mut *transaction).await?;
-            sqlx::query(END_SESSIONS).bind(account_id).execute(&mut *transaction).await?;
+            sqlx::query(END_ALL).bind(account_id).execute(&mut *transaction).await?;
             sqlx::query(FORGET).bind(account_id).execute(&mut *transaction).await?;
             sqlx::query(ADD)
                 .bind(token_hash)
@@ -78,7 +77,7 @@ impl Store {
         const CHANGE: &str = "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND disabled = 0 \
              AND id IN (SELECT account_id FROM password_resets WHERE token_hash = $3 AND expires_at > $4)";
         on!(self, pool => {
-            Self::trace(&[CHANGE, FORGET, END_SESSIONS, begin_sql(pool), RECORD]);
+            Self::trace(&[CHANGE, FORGET, END_ALL, begin_sql(pool), RECORD]);
             let mut transaction = pool.begin().await?;
             let changed = sqlx::query(CHANGE)
                 .bind(password_hash)
@@ -98,7 +97,7 @@ impl Store {
             if used.rows_affected() == 0 {
                 return Ok(false);
             }
-            sqlx::query(END_SESSIONS).bind(&session.account_id).execute(&mut *transaction).await?;
+            sqlx::query(END_ALL).bind(&session.account_id).execute(&mut *transaction).await?;
             let begun =
                 begin_session!(pool, transaction, session, proven_by: password_hash, key, entry.at);
             record!(transaction, entry);

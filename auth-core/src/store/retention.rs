@@ -17,8 +17,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// Rows of a batch.
 const BATCH: u16 = 1000;
 
-/// Most wrong passwords that the audit stream keeps: the one kind of entry that strangers can make as many of as the
-/// machine has hashes. They push out each other, and nothing else.
+/// Most wrong passwords that the audit stream keeps: the one kind of entry that strangers can make without an account.
+/// They push out each other, and nothing else.
 const MOST_WRONG_PASSWORDS: i64 = 1_000_000;
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;

@@ -31,6 +31,9 @@ from_row!(StoredSession {
     expires_at: i64
 });
 
+/// What ends all sessions of an account.
+pub(super) const END_ALL: &str = "DELETE FROM sessions WHERE account_id = $1";
+
 /// What begins a session of an account that has proved who it is: only if the password hash that was checked is still the
 /// account's, and the account is not disabled. Between the check and this lies the wait for a hash.
 pub(super) trait BeginSession {
@@ -189,12 +192,11 @@ impl Store {
         id: Option<&str>,
         entry: &Entry,
     ) -> Result<u64, StoreError> {
-        const ALL: &str = "DELETE FROM sessions WHERE account_id = $1";
         const ONE: &str = "DELETE FROM sessions WHERE account_id = $1 AND id = $2";
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             let ended = match id {
-                None => sqlx::query(ALL).bind(account_id).execute(&mut *transaction).await?,
+                None => sqlx::query(END_ALL).bind(account_id).execute(&mut *transaction).await?,
                 Some(id) => {
                     sqlx::query(ONE).bind(account_id).bind(id).execute(&mut *transaction).await?
                 }
