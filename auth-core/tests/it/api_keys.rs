@@ -1,23 +1,14 @@
 //! `auth-core api-key`: keys of machines, which a gateway is told of.
 
-use std::process::Command;
-
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use crate::node::Node;
+use crate::operator::auth_core;
 
 /// Runs `auth-core api-key` on the node's database.
 fn api_key(node: &Node, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_auth-core"))
-        .arg("api-key")
-        .args(arguments)
-        .args(["--set", &format!("database.url={}", node.database)])
-        .env_clear()
-        .output()
-        .unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    format!("exit {}\n{text}", output.status.code().unwrap())
+    auth_core(&node.database, &[&["api-key"], arguments].concat(), "")
 }
 
 fn published(node: &Node) -> Value {

@@ -22,6 +22,7 @@ mod memory;
 mod metrics;
 mod modules;
 mod node;
+mod operator;
 mod overload;
 mod panics;
 mod password_policy;

@@ -1,36 +1,14 @@
 //! `auth-core user`: accounts by the operator's hand.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use insta::assert_snapshot;
 
 use crate::node::{EMAIL, Node, PASSWORD, code};
+use crate::operator::auth_core;
 use crate::refresh::{Tokens, me, refresh};
 
 /// Runs `auth-core user` on the node's database.
 pub fn user(node: &Node, command: &[&str], input: &str) -> String {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_auth-core"))
-        .arg("user")
-        .args(command)
-        .args([
-            "--set",
-            &format!("database.url={}", node.database),
-            "--set",
-            "password.scrypt.log_n=4",
-        ])
-        .env_clear()
-        .current_dir(node.dir.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that refuses its arguments does not read.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    format!("exit {}\n{text}", output.status.code().unwrap())
+    auth_core(&node.database, &[&["user"], command].concat(), input)
 }
 
 #[test]
@@ -65,15 +43,7 @@ fn an_operator_adds_promotes_locks_out_and_lets_in() {
 
 /// Runs `auth-core session` on the node's database.
 fn session(node: &Node, command: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_auth-core"))
-        .arg("session")
-        .args(command)
-        .args(["--set", &format!("database.url={}", node.database)])
-        .env_clear()
-        .output()
-        .unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    format!("exit {}\n{text}", output.status.code().unwrap())
+    auth_core(&node.database, &[&["session"], command].concat(), "")
 }
 
 #[test]
@@ -148,7 +118,8 @@ fn an_account_is_shown_and_all_are_listed_for_programs() {
 #[test]
 fn a_password_is_read_from_a_file_without_the_end_of_its_line() {
     let node = Node::start();
-    std::fs::write(node.dir.path().join("password"), format!("{PASSWORD}\r\n")).unwrap();
+    let file = node.dir.path().join("password");
+    std::fs::write(&file, format!("{PASSWORD}\r\n")).unwrap();
     let added = user(
         &node,
         &[
@@ -157,7 +128,7 @@ fn a_password_is_read_from_a_file_without_the_end_of_its_line() {
             "--role",
             "admin",
             "--password-file",
-            "password",
+            file.to_str().unwrap(),
         ],
         "",
     );
