@@ -178,6 +178,17 @@ impl Chromium {
         STANDARD.decode(answer["data"].as_str().unwrap()).unwrap()
     }
 
+    /// Makes sure that no page has complained until now, in the console or by an exception.
+    pub async fn assert_silent(&self) {
+        for event in [
+            "Log.entryAdded",
+            "Runtime.consoleAPICalled",
+            "Runtime.exceptionThrown",
+        ] {
+            assert_eq!(self.events(event).await, Vec::<Value>::new());
+        }
+    }
+
     /// The parameters of all events of this name until now.
     pub async fn events(&self, method: &str) -> Vec<Value> {
         // Events come before the answer to what is asked after them.

@@ -4,12 +4,12 @@ use std::{
     fs,
     io::Write,
     path::Path,
-    process::Command,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use loadtests::Phase;
 
+use crate::chromium::Chromium;
 use crate::support::{SERVING, TestStack, eventually, start};
 
 #[tokio::test]
@@ -176,8 +176,13 @@ async fn a_report_has_the_fault_the_phases_and_what_prometheus_saw_and_opens_wit
         [env!("CARGO_PKG_VERSION")]
     );
 
-    let (dom, messages) = in_chromium(&page);
-    assert_eq!(messages, Vec::<String>::new());
+    let browser = Chromium::start(1000, 1200).await;
+    browser.open(&format!("file://{}", page.display())).await;
+    let loaded = "new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', () => done()))";
+    browser.value(loaded).await;
+    let dom = browser.value("document.documentElement.outerHTML").await;
+    let dom = dom.as_str().expect("the page has loaded");
+    browser.assert_silent().await;
     assert!(
         dom.contains("PASSED: all ") && dom.contains("auth1 is killed, "),
         "{dom}"
@@ -203,28 +208,4 @@ fn mark(events: &Path, phase: &str) {
         .open(events)
         .expect("the file of events");
     writeln!(file, "{line}").expect("a line");
-}
-
-/// The page as Chromium has it, and what it wrote to its console.
-fn in_chromium(page: &Path) -> (String, Vec<String>) {
-    let home = tempfile::TempDir::new().expect("a directory");
-    let output = Command::new("chromium")
-        .args([
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--enable-logging=stderr",
-            "--v=0",
-        ])
-        .arg(format!("--user-data-dir={}", home.path().display()))
-        .arg("--dump-dom")
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .expect("Debian's package chromium has it");
-    let messages = String::from_utf8_lossy(&output.stderr);
-    let of_the_page = messages.lines().filter(|line| line.contains("CONSOLE"));
-    (
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        of_the_page.map(str::to_owned).collect(),
-    )
 }

@@ -313,13 +313,7 @@ impl Watched {
     }
 
     async fn nothing_is_complained_of_and_nobody_else_is_asked(&self) {
-        for event in [
-            "Log.entryAdded",
-            "Runtime.consoleAPICalled",
-            "Runtime.exceptionThrown",
-        ] {
-            assert_eq!(self.browser.events(event).await, Vec::<Value>::new());
-        }
+        self.browser.assert_silent().await;
         let asked = self.browser.events("Network.requestWillBeSent").await;
         let urls: Vec<_> = asked
             .iter()
