@@ -1,4 +1,9 @@
-{ callPackage }:
+{
+  lib,
+  stdenv,
+  callPackage,
+  installShellFiles,
+}:
 callPackage ../nix/workspace-crate.nix { } {
   crate = "auth-core";
   files = [
@@ -11,5 +16,15 @@ callPackage ../nix/workspace-crate.nix { } {
   ];
   # They need a PostgreSQL server.
   skippedTests = [ "postgres::" ];
+  nativeBuildInputs = [ installShellFiles ];
+  postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    for shell in bash fish zsh; do
+      $out/bin/auth-core completions $shell > auth-core.$shell
+    done
+    installShellCompletion auth-core.{bash,fish,zsh}
+    mkdir manual
+    $out/bin/auth-core man manual
+    installManPage manual/*
+  '';
   meta.description = "A minimal authentication service: GraphQL, scrypt, JWT, SQLite or PostgreSQL";
 }

@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigError};
 use crate::passwords::Hasher;
 use crate::passwords::hash_pool::HashPool;
 use crate::passwords::policy::PasswordPolicy;
-use crate::store::{Source, Store};
+use crate::store::{Replica, Source, Store};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Tls;
 use crate::tokens::Keys;
@@ -56,7 +56,8 @@ impl App {
             Arc::new(Metrics::new(&config.node).map_err(|error| ConfigError(error.to_string()))?);
         let keys = Keys::open(&config.tokens, Arc::clone(&metrics))?;
         let accounts = Arc::new(Accounts {
-            store: Store::new(source, config.database.max_connections),
+            store: Store::new(source, config.database.max_connections)
+                .with_replica(Replica::new(config)?),
             hashes: HashPool::new(
                 hasher,
                 config.password.concurrent_hashes,

@@ -50,6 +50,10 @@ pub enum Event {
     ApiKeyAdded,
     /// An operator revoked a key of a machine; the detail is its name.
     ApiKeyRevoked,
+    /// An operator copied the database.
+    BackupMade,
+    /// An operator put a copy in the place of the database; the detail says how many sessions that ended.
+    BackupRestored,
 }
 
 impl Event {
@@ -73,6 +77,8 @@ impl Event {
             Self::AccountEnabled => "account_enabled",
             Self::ApiKeyAdded => "api_key_added",
             Self::ApiKeyRevoked => "api_key_revoked",
+            Self::BackupMade => "backup_made",
+            Self::BackupRestored => "backup_restored",
         }
     }
 }

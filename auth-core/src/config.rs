@@ -94,8 +94,12 @@ pub struct Database {
     pub url: String,
     /// File with the PostgreSQL password.
     pub password_file: Option<PathBuf>,
-    /// Most connections to the database.
+    /// Most connections to the database, and to its replica.
     pub max_connections: u32,
+    /// The same for a replica of PostgreSQL, from which `me` may read: it shows and changes nothing.
+    pub replica_url: Option<String>,
+    /// How old an answer of the replica may be, in seconds: so long a session may seem to last after it has ended.
+    pub replica_max_lag_seconds: u64,
 }
 
 impl Default for Database {
@@ -104,6 +108,8 @@ impl Default for Database {
             url: "sqlite:auth.db".to_owned(),
             password_file: None,
             max_connections: 10,
+            replica_url: None,
+            replica_max_lag_seconds: 5,
         }
     }
 }

@@ -41,7 +41,7 @@ pub use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::passwords::Hasher;
 use crate::passwords::policy::PasswordPolicy;
-use crate::store::{Source, Store};
+use crate::store::{Replica, Source, Store};
 use crate::telemetry::zipkin;
 use crate::tls::Tls;
 use crate::tokens::KeyRing;
@@ -65,6 +65,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     Hasher::from_config(&config.password)?;
     PasswordPolicy::new(config)?;
     Source::new(&config.database)?;
+    Replica::options(&config.database)?;
     KeyRing::check(&config.tokens)?;
     zipkin::exporter(config)?;
     Ok(())
@@ -90,5 +91,8 @@ async fn start(store: Store, audit_days: u32) {
         coming_up.await;
     }
     systemd::ready();
-    store.remove_expired_for_ever(audit_days).await;
+    tokio::join!(
+        store.remove_expired_for_ever(audit_days),
+        store.beat_for_ever()
+    );
 }

@@ -2,11 +2,16 @@
 
 mod allocator;
 
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use auth_core::cli::api_key::ApiKeyCommand;
 use auth_core::cli::audit::AuditArgs;
+use auth_core::cli::backup::{BackupArgs, RestoreArgs};
+use auth_core::cli::capacity::CapacityArgs;
+use auth_core::cli::copy::DatabaseCommand;
 use auth_core::cli::gateway_spans::GatewaySpans;
 use auth_core::cli::keys::KeysCommand;
 use auth_core::cli::probe::ProbeArgs;
@@ -14,13 +19,21 @@ use auth_core::cli::session::SessionCommand;
 use auth_core::cli::user::UserCommand;
 use auth_core::config::{Config, ConfigArgs};
 use auth_core::{App, cli, clock, graphql, http, telemetry};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// The release, and the commit that it was built of. Where cargo is not told it, Nix writes it into the finished program
+/// (`nix/with-commit.nix`, which looks for this text), so that a commit by itself compiles nothing.
+const VERSION: &str = match option_env!("AUTHSTACK_VERSION") {
+    Some(version) => version,
+    None => concat!(env!("CARGO_PKG_VERSION"), " (commit not-recorded)"),
+};
+
 /// A minimal authentication service: GraphQL, scrypt, JWT, SQLite or PostgreSQL
 #[derive(Parser)]
-#[command(version)]
+#[command(version = VERSION)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -67,12 +80,42 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Copy an SQLite database to a file, while nodes run or not
+    Backup {
+        #[command(flatten)]
+        backup: BackupArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Put a backup where there is no SQLite database; all sessions end
+    Restore {
+        #[command(flatten)]
+        restore: RestoreArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Reckon the cores, memory and database that a number of log-ins takes
+    Capacity {
+        #[command(flatten)]
+        capacity: CapacityArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Copy the database from SQLite to PostgreSQL
+    Database {
+        #[command(subcommand)]
+        command: DatabaseCommand,
+    },
     /// Report the gateway's spans to Zipkin, from HAProxy's access log
     GatewaySpans(GatewaySpans),
     /// Ask the public name as a client does, whenever Prometheus asks
     Probe(ProbeArgs),
     /// Print the GraphQL schema
     Schema,
+    /// Print what a shell needs to complete this command line
+    Completions { shell: Shell },
+    /// Write the manual pages into a folder
+    Man { folder: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -84,11 +127,23 @@ fn main() -> ExitCode {
         Command::Session { command, config } => session(&command, &config),
         Command::ApiKey { command, config } => api_key(&command, &config),
         Command::Audit { audit, config } => print_audit(&audit, &config),
+        Command::Backup { backup, config } => back_up(&backup, &config),
+        Command::Restore { restore, config } => put_back(&restore, &config),
+        Command::Capacity { capacity, config } => reckon(&capacity, &config),
+        Command::Database { command } => database(&command),
         Command::GatewaySpans(args) => cli::gateway_spans::run(&args),
         Command::Probe(args) => cli::probe::run(args),
         Command::Schema => {
             print!("{}", graphql::sdl());
             Ok(())
+        }
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "auth-core", &mut text);
+            std::io::stdout().write_all(&text).map_err(Failure::from)
+        }
+        Command::Man { folder } => {
+            clap_mangen::generate_to(Cli::command(), folder).map_err(Failure::from)
         }
     };
     match done {
@@ -117,24 +172,29 @@ fn keys(command: &KeysCommand, args: &ConfigArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn user(command: &UserCommand, args: &ConfigArgs) -> Result<(), Failure> {
-    let config = Config::load(args)?;
+/// Carries out an operator's command, and prints what it answers.
+fn operate<E: Into<Failure>>(
+    command: impl Future<Output = Result<String, E>>,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
-    print!("{}", runtime.block_on(cli::user::run(command, &config))?);
+    print!("{}", runtime.block_on(command).map_err(Into::into)?);
     Ok(())
+}
+
+fn user(command: &UserCommand, args: &ConfigArgs) -> Result<(), Failure> {
+    operate(cli::user::run(command, &Config::load(args)?))
 }
 
 fn session(command: &SessionCommand, args: &ConfigArgs) -> Result<(), Failure> {
-    let config = Config::load(args)?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    print!("{}", runtime.block_on(cli::session::run(command, &config))?);
-    Ok(())
+    operate(cli::session::run(command, &Config::load(args)?))
 }
 
 fn api_key(command: &ApiKeyCommand, args: &ConfigArgs) -> Result<(), Failure> {
-    let config = Config::load(args)?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    print!("{}", runtime.block_on(cli::api_key::run(command, &config))?);
+    operate(cli::api_key::run(command, &Config::load(args)?))
+}
+
+fn reckon(capacity: &CapacityArgs, args: &ConfigArgs) -> Result<(), Failure> {
+    print!("{}", cli::capacity::run(capacity, &Config::load(args)?)?);
     Ok(())
 }
 
@@ -143,6 +203,18 @@ fn print_audit(audit: &AuditArgs, args: &ConfigArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     runtime.block_on(cli::audit::run(audit, &config, &mut out))
+}
+
+fn back_up(backup: &BackupArgs, args: &ConfigArgs) -> Result<(), Failure> {
+    operate(cli::backup::back_up(backup, &Config::load(args)?))
+}
+
+fn put_back(restore: &RestoreArgs, args: &ConfigArgs) -> Result<(), Failure> {
+    operate(cli::backup::restore(restore, &Config::load(args)?))
+}
+
+fn database(command: &DatabaseCommand) -> Result<(), Failure> {
+    operate(cli::copy::run(command))
 }
 
 fn serve(args: &ConfigArgs) -> Result<(), Failure> {

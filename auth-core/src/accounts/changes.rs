@@ -8,6 +8,7 @@ use crate::caller::Caller;
 use crate::email::Email;
 use crate::error::AuthError;
 use crate::passwords::Password;
+use crate::telemetry::metrics::TokenRefusal;
 
 impl Accounts {
     /// Replaces the password, ends all sessions of the account and begins a new one for the caller.
@@ -34,14 +35,15 @@ impl Accounts {
             let hash = permit.hash(&Arc::new(new)).await?;
             let session = self.new_session(&account, key)?;
             let entry = Entry::by_caller(Event::PasswordChanged, Some(&account.id), caller);
-            let changed = self
-                .store
-                .change_password(&account, &hash, &session.stored, key, &entry);
+            let asking = &self.claims(caller)?.sid;
+            let changed =
+                self.store
+                    .change_password(&account, asking, &hash, &session.stored, key, &entry);
             if changed.await? {
                 self.begun(account, &session)
             } else {
-                // Somebody else was faster, so what was given is not the current password any more.
-                Err(AuthError::InvalidCredentials)
+                // It was ended meanwhile: by a log-out, or with all others, as they are when the password changes.
+                Err(self.refused(TokenRefusal::SessionEnded))
             }
         };
         self.once(key, None, changing).await
@@ -66,11 +68,12 @@ impl Accounts {
             self.check_password(caller, &email, Some(&account), &Arc::new(password))
                 .await?;
             let entry = Entry::by_caller(Event::AccountDeleted, Some(&account.id), caller);
-            if self.store.delete_account(&account, key, &entry).await? {
+            let asking = &self.claims(caller)?.sid;
+            let deleted = self.store.delete_account(&account, asking, key, &entry);
+            if deleted.await? {
                 Ok(())
             } else {
-                // Nor is it here.
-                Err(AuthError::InvalidCredentials)
+                Err(self.refused(TokenRefusal::SessionEnded))
             }
         };
         self.once(key, None, deleting).await

@@ -168,7 +168,7 @@ impl Accounts {
     /// # Errors
     /// `UNAUTHENTICATED`, `TOKEN_EXPIRED`, `UNAVAILABLE`, `INTERNAL`
     pub async fn me(&self, caller: &Caller) -> Result<Identity, AuthError> {
-        Ok(self.account_of(caller).await?.into())
+        Ok(self.account_to_show(caller).await?.into())
     }
 }
 

@@ -102,18 +102,29 @@ impl Accounts {
     pub(super) async fn account_of(&self, caller: &Caller) -> Result<Account, AuthError> {
         let claims = self.claims(caller)?;
         let account = self.store.account_by_session(&claims.sid, now()).await?;
+        self.owner(&claims, account)
+    }
+
+    /// The same for who does nothing upon it: it may come from a replica.
+    pub(super) async fn account_to_show(&self, caller: &Caller) -> Result<Account, AuthError> {
+        let claims = self.claims(caller)?;
+        let account = self.store.account_by_session_to_show(&claims.sid, now());
+        self.owner(&claims, account.await?)
+    }
+
+    fn owner(&self, claims: &Claims, account: Option<Account>) -> Result<Account, AuthError> {
         account
             .filter(|account| account.id == claims.sub)
             .ok_or_else(|| self.refused(TokenRefusal::SessionEnded))
     }
 
     /// Counts a token that cannot be used, which the caller learns without the reason.
-    fn refused(&self, reason: TokenRefusal) -> AuthError {
+    pub(super) fn refused(&self, reason: TokenRefusal) -> AuthError {
         self.keys.refused(reason);
         AuthError::Unauthenticated
     }
 
-    fn claims(&self, caller: &Caller) -> Result<Arc<Claims>, AuthError> {
+    pub(super) fn claims(&self, caller: &Caller) -> Result<Arc<Claims>, AuthError> {
         let token = caller.bearer.as_deref().ok_or(AuthError::Unauthenticated)?;
         self.keys.verify(token).map_err(|error| match error {
             TokenError::Expired => AuthError::TokenExpired,

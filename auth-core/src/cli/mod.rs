@@ -3,6 +3,9 @@
 pub mod api_key;
 pub mod audit;
 mod authorities;
+pub mod backup;
+pub mod capacity;
+pub mod copy;
 mod database;
 pub mod follow;
 pub mod gateway_spans;

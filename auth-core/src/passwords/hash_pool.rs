@@ -195,3 +195,72 @@ impl HashPermit {
             .map_err(|error| AuthError::Internal(error.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::task::{Context, Poll, Waker};
+
+    use scrypt::Params;
+
+    use super::*;
+
+    /// Two hashes at a time, of which each takes next to nothing, and a second to wait.
+    fn pool() -> HashPool {
+        let hasher = Hasher::new(Params::new(1, 1, 1).unwrap());
+        let metrics = Arc::new(Metrics::new("auth1").unwrap());
+        HashPool::new(hasher, 2, Duration::from_secs(1), metrics)
+    }
+
+    fn caller(number: u8) -> Caller {
+        let address = IpAddr::from([192, 0, 2, number]);
+        Caller {
+            bearer: None,
+            idempotency_key: None,
+            address,
+            client: Client::at(address),
+            executed: Arc::default(),
+        }
+    }
+
+    /// What somebody is told who comes now: none while they wait.
+    fn told_at_once(pool: &HashPool, caller: &Caller) -> Option<Result<HashPermit, AuthError>> {
+        let mut asking = Box::pin(pool.permit(caller));
+        match asking
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(told) => Some(told),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn who_would_begin_too_late_is_told_at_once_and_who_would_not_waits() {
+        let pool = pool();
+        let _hashing = [
+            pool.permit(&caller(1)).await.ok(),
+            pool.permit(&caller(2)).await.ok(),
+        ];
+        let caller = caller(3);
+        // Of two at a time the next waits for a whole hash, as long as it takes of late.
+        for (took, is_told) in [(1000, false), (5000, true)] {
+            pool.pace.hash_micros.store(0, Ordering::Relaxed);
+            pool.pace.took(Duration::from_millis(took));
+            let told = told_at_once(&pool, &caller);
+            let refused = matches!(told, Some(Err(AuthError::Overloaded { .. })));
+            assert_eq!(refused, is_told, "a hash takes {took} ms");
+            assert_eq!(told.is_some(), is_told, "a hash takes {took} ms");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_hash_tells_how_long_the_next_will_take() {
+        let pool = pool();
+        let permit = pool.permit(&caller(1)).await.unwrap();
+        let password = Arc::new(Password::new("whatever it is".to_owned()));
+        assert_eq!(pool.pace.wait(1), Duration::ZERO);
+        permit.hash(&password).await.unwrap();
+        assert!(pool.pace.wait(1) > Duration::ZERO);
+    }
+}

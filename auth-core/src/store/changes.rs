@@ -9,8 +9,8 @@ use crate::idempotency::IdempotencyKey;
 
 impl Store {
     /// Replaces a password, ends all sessions of the account and begins a new one, and remembers the key. Answers whether the
-    /// old password hash, which was checked, is still the account's and the account is not disabled; if not, nothing is
-    /// changed.
+    /// old password hash, which was checked, is still the account's, the account is not disabled, and the session that asks for it
+    /// (`asking`) has not been ended; if not, nothing is changed.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
@@ -18,12 +18,14 @@ impl Store {
     pub async fn change_password(
         &self,
         account: &Account,
+        asking: &str,
         password_hash: &str,
         session: &StoredSession,
         key: Option<&IdempotencyKey>,
         entry: &Entry,
     ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND disabled = 0";
+        const SQL: &str = "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND disabled = 0 \
+             AND EXISTS (SELECT 1 FROM sessions WHERE id = $4 AND account_id = $2)";
         on!(self, pool => {
             Self::trace(&[SQL, END_ALL, begin_sql(pool), RECORD]);
             let mut transaction = pool.begin().await?;
@@ -31,6 +33,7 @@ impl Store {
                 .bind(password_hash)
                 .bind(&account.id)
                 .bind(&account.password_hash)
+                .bind(asking)
                 .execute(&mut *transaction)
                 .await?;
             if changed.rows_affected() == 0 {
@@ -63,7 +66,8 @@ impl Store {
     }
 
     /// Removes an account with all that belongs to it, and remembers the key. Answers whether the password hash, which was
-    /// checked, is still the account's and the account is not disabled; if not, nothing is changed.
+    /// checked, is still the account's, the account is not disabled, and the session that asks for it (`asking`) has not been ended;
+    /// if not, nothing is changed.
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
@@ -71,17 +75,19 @@ impl Store {
     pub async fn delete_account(
         &self,
         account: &Account,
+        asking: &str,
         key: Option<&IdempotencyKey>,
         entry: &Entry,
     ) -> Result<bool, StoreError> {
-        const SQL: &str =
-            "DELETE FROM accounts WHERE id = $1 AND password_hash = $2 AND disabled = 0";
+        const SQL: &str = "DELETE FROM accounts WHERE id = $1 AND password_hash = $2 AND disabled = 0 \
+             AND EXISTS (SELECT 1 FROM sessions WHERE id = $3 AND account_id = $1)";
         Self::trace(&[SQL, RECORD]);
         on!(self, pool => {
             let mut transaction = pool.begin().await?;
             let deleted = sqlx::query(SQL)
                 .bind(&account.id)
                 .bind(&account.password_hash)
+                .bind(asking)
                 .execute(&mut *transaction)
                 .await?
                 .rows_affected()

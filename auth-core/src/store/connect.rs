@@ -8,9 +8,9 @@ use std::time::Duration;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::{Pools, Store, migrations};
+use super::{Pools, Replica, Store, migrations};
 use crate::config::{ConfigError, Database};
 use crate::error::Cause;
 use crate::telemetry::metrics::Connections;
@@ -21,6 +21,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long PostgreSQL keeps a transaction open in which nothing happens. A node that vanishes in the midst of one holds its
 /// locks, and whoever repeats the request on another node waits for them; this is shorter than they wait.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "2s";
+
+/// Of PostgreSQL's advisory locks, that of a node that brings the tables up to date: "migr" in ASCII.
+const MIGRATION_LOCK: i64 = 0x6d69_6772;
 
 /// Where the database is.
 pub enum Source {
@@ -108,6 +111,18 @@ impl Store {
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     // A file does not hang up.
                     .test_before_acquire(false)
+                    // SQLite ends a transaction itself when the disk is full, and sqlx goes on counting it: whatever comes later on that
+                    // connection would be within it, acknowledged and never committed, with the file locked for all others.
+                    .after_release(|connection: &mut SqliteConnection, _| {
+                        Box::pin(async move {
+                            if !connection.is_in_transaction() {
+                                return Ok(true);
+                            }
+                            // A rollback may be under way. It has come to its end when this is answered.
+                            connection.ping().await?;
+                            Ok(!connection.is_in_transaction())
+                        })
+                    })
                     .connect_lazy_with(*options),
             ),
             Source::Postgres(options) => Pools::Postgres(
@@ -121,7 +136,16 @@ impl Store {
             pools,
             migrated: Arc::new(AtomicBool::new(false)),
             asked: Arc::default(),
+            outage: Arc::default(),
+            replica: None,
         }
+    }
+
+    /// The same, with sessions read from a replica, too.
+    #[must_use]
+    pub fn with_replica(mut self, replica: Option<Replica>) -> Self {
+        self.replica = replica.map(Arc::new);
+        self
     }
 
     /// Connects and migrates, again and again until it works. Several nodes may do so at once.
@@ -162,12 +186,16 @@ impl Store {
                 transaction.commit().await?;
             }
             Pools::Postgres(pool) => {
-                // sqlx holds an advisory lock meanwhile. It ends with the connection, whatever goes wrong.
-                let mut connection = pool.acquire().await?.detach();
-                migrations::postgres()
-                    .run_direct(None, &mut connection, false)
+                // sqlx's own lock is a session's: PgBouncer lends a connection for one transaction, and the lock would stay on it.
+                let mut transaction = pool.begin().await?;
+                sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                    .bind(MIGRATION_LOCK)
+                    .execute(&mut *transaction)
                     .await?;
-                connection.close().await?;
+                migrations::postgres()
+                    .run_direct(None, &mut *transaction, false)
+                    .await?;
+                transaction.commit().await?;
             }
         }
         Ok(())

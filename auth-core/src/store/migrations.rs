@@ -1,4 +1,7 @@
 //! The tables, in the steps in which they came to be: the files in `migrations/`.
+//!
+//! Nodes of two versions are on one database while a fleet is upgraded, and when an upgrade is taken back. So a step only adds
+//! (expand and contract): the node of before goes on beside it. What nobody uses any more is removed by a later version.
 
 use std::borrow::Cow;
 
@@ -16,7 +19,7 @@ macro_rules! steps {
 
 const SQLITE: &[Step] = steps!("sqlite": "0001_tables");
 
-const POSTGRES: &[Step] = steps!("postgres": "0001_tables");
+const POSTGRES: &[Step] = steps!("postgres": "0001_tables", "0002_heartbeats");
 
 /// For an SQLite file.
 pub(super) fn sqlite() -> Migrator {
@@ -29,7 +32,12 @@ pub(super) fn postgres() -> Migrator {
 }
 
 fn migrator(steps: &[Step]) -> Migrator {
-    Migrator::with_migrations(steps.iter().map(migration).collect())
+    let mut migrator = Migrator::with_migrations(steps.iter().map(migration).collect());
+    // Of a newer version, which has been here before.
+    migrator.set_ignore_missing(true);
+    // Who runs it has a transaction that keeps others out.
+    migrator.set_locking(false);
+    migrator
 }
 
 fn migration((name, sql): &Step) -> Migration {
@@ -46,6 +54,47 @@ fn migration((name, sql): &Step) -> Migration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether nodes that do not know of it go on: nothing is taken away, and no row that they write is refused.
+    fn only_adds(statement: &str) -> bool {
+        let words: Vec<_> = statement.split_whitespace().collect();
+        match words.as_slice() {
+            ["CREATE", "TABLE" | "INDEX", ..] => true,
+            ["ALTER", "TABLE", _, "ADD", "COLUMN", column @ ..] => {
+                let has = |some: &[&str]| column.windows(some.len()).any(|words| words == some);
+                (!has(&["NOT", "NULL"]) || has(&["DEFAULT"])) && !has(&["UNIQUE"])
+            }
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn steps_after_the_first_only_add() {
+        for (_, sql) in SQLITE[1..].iter().chain(&POSTGRES[1..]) {
+            let lines = sql.lines().filter(|line| !line.starts_with("--"));
+            let sql = lines.collect::<Vec<_>>().join("\n");
+            for statement in sql.split(';').map(str::trim).filter(|one| !one.is_empty()) {
+                assert!(only_adds(statement), "{statement}");
+            }
+        }
+        let added = [
+            "CREATE TABLE devices (id TEXT)",
+            "CREATE INDEX devices_id ON devices (id)",
+            "ALTER TABLE accounts ADD COLUMN nickname TEXT",
+            "ALTER TABLE accounts ADD COLUMN failures INTEGER NOT NULL DEFAULT 0",
+        ];
+        assert!(added.into_iter().all(only_adds));
+        let other = [
+            "CREATE UNIQUE INDEX devices_id ON devices (id)",
+            "ALTER TABLE accounts ADD COLUMN nickname TEXT NOT NULL",
+            "ALTER TABLE accounts ADD COLUMN nickname TEXT UNIQUE",
+            "ALTER TABLE accounts DROP COLUMN role",
+            "ALTER TABLE accounts RENAME COLUMN role TO roles",
+            "DROP TABLE audit",
+            "UPDATE accounts SET role = 'user'",
+        ];
+        assert!(!other.into_iter().any(only_adds));
+    }
 
     #[test]
     fn every_file_is_a_step_and_each_step_has_a_number_of_its_own() {

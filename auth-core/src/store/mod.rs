@@ -31,11 +31,15 @@ macro_rules! from_row {
 
 mod api_keys;
 mod audit;
+pub mod backup;
 mod changes;
 mod connect;
+pub mod copy;
 mod guesses;
 mod idempotency;
 mod migrations;
+mod outage;
+mod replica;
 mod resets;
 mod retention;
 mod session_accounts;
@@ -53,6 +57,9 @@ pub use audit::Recorded;
 use audit::{RECORD, record};
 pub use connect::Source;
 pub use guesses::FailedLogIns;
+pub use outage::BRIEF_OUTAGE;
+use outage::Outage;
+pub use replica::Replica;
 pub use sessions::StoredSession;
 use sessions::{begin_session, begin_sql};
 
@@ -125,6 +132,8 @@ pub struct Store {
     pools: Pools,
     migrated: Arc<AtomicBool>,
     asked: Arc<session_accounts::Asked>,
+    outage: Arc<Outage>,
+    replica: Option<Arc<Replica>>,
 }
 
 #[derive(Clone)]
@@ -209,10 +218,12 @@ impl Store {
                 "the database has not been reached yet".into(),
             ));
         }
-        match tokio::time::timeout(QUERY_TIMEOUT, query).await {
+        let result = match tokio::time::timeout(QUERY_TIMEOUT, query).await {
             Ok(result) => result.map_err(classify),
             Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
-        }
+        };
+        self.outage.note(&result);
+        result
     }
 }
 

@@ -1,25 +1,39 @@
 //! Whose session this is: what every request with an access token asks, so the one query that must be cheap.
 //!
 //! Those who ask while a query runs share the next one. Under load that makes one query of many, and each answer is as
-//! fresh as if it had been asked for alone: its query begins after it was asked for.
+//! fresh as if it had been asked for alone: its query begins after it was asked for. With a replica, an answer may be as old as
+//! the configuration says.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::oneshot;
 
-use super::{Account, Store, StoreError, stored_seconds};
+use super::{Account, Replica, Store, StoreError, stored_seconds};
 
 /// Most sessions of one query; the rest wait for the one after it.
-const MOST: usize = 32;
+pub(super) const MOST: usize = 32;
 
 /// Places for [`MOST`] sessions. The same text each time, so that both databases prepare it once.
-const SQL: &str = "SELECT s.id AS session, s.expires_at, a.id, a.email, a.password_hash, a.role, a.disabled \
-     FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE a.disabled = 0 AND s.id IN (\
-     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-     $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)";
+macro_rules! sessions {
+    ($further:literal) => {
+        concat!(
+            "SELECT s.id AS session, s.expires_at, a.id, a.email, a.password_hash, a.role, a.disabled",
+            $further,
+            " FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE a.disabled = 0 AND s.id IN (\
+             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+             $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)"
+        )
+    };
+}
+
+const SESSIONS: &str = sessions!("");
+
+/// The same of a replica, with the last beat of a node that it has.
+pub(super) const SESSIONS_AND_BEAT: &str =
+    sessions!(", (SELECT beat FROM heartbeats WHERE node = $33) AS beat");
 
 #[derive(Clone)]
-struct SessionAccount {
+pub(super) struct SessionAccount {
     session: String,
     expires_at: i64,
     account: Account,
@@ -53,6 +67,8 @@ struct Queue {
 
 struct Question {
     session: String,
+    /// Whether a replica may answer.
+    may_lag: bool,
     answer: oneshot::Sender<Result<Option<SessionAccount>, StoreError>>,
 }
 
@@ -61,15 +77,36 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account_by_email`].
-    #[tracing::instrument(name = "db account by session", skip_all, fields(otel.kind = "client", db.query.text))]
     pub async fn account_by_session(
         &self,
         id: &str,
         now: u64,
     ) -> Result<Option<Account>, StoreError> {
+        self.session_account(id, now, false).await
+    }
+
+    /// The same for who does nothing upon it: where there is a replica, the answer may be as old as the configuration says.
+    ///
+    /// # Errors
+    /// See [`Store::account_by_email`].
+    pub async fn account_by_session_to_show(
+        &self,
+        id: &str,
+        now: u64,
+    ) -> Result<Option<Account>, StoreError> {
+        self.session_account(id, now, true).await
+    }
+
+    #[tracing::instrument(name = "db account by session", skip_all, fields(otel.kind = "client", db.query.text))]
+    async fn session_account(
+        &self,
+        id: &str,
+        now: u64,
+        may_lag: bool,
+    ) -> Result<Option<Account>, StoreError> {
         let now = stored_seconds(now);
-        Self::trace(&[SQL]);
-        let answer = self.ask(id.to_owned());
+        Self::trace(&[SESSIONS]);
+        let answer = self.ask(id.to_owned(), may_lag);
         let found = self
             .in_time(async { answer.await.map_err(|_| sqlx::Error::WorkerCrashed) })
             .await??;
@@ -81,10 +118,15 @@ impl Store {
     fn ask(
         &self,
         session: String,
+        may_lag: bool,
     ) -> oneshot::Receiver<Result<Option<SessionAccount>, StoreError>> {
         let (answer, answered) = oneshot::channel();
         let mut queue = self.asked.queue();
-        queue.waiting.push(Question { session, answer });
+        queue.waiting.push(Question {
+            session,
+            may_lag,
+            answer,
+        });
         if queue.loader.strong_count() == 0 {
             let loader = Arc::new(());
             queue.loader = Arc::downgrade(&loader);
@@ -101,14 +143,24 @@ impl Store {
     }
 
     async fn answer(&self, questions: Vec<Question>) {
+        let questions = match &self.replica {
+            Some(replica) => answer_from(replica, questions).await,
+            None => questions,
+        };
+        if questions.is_empty() {
+            return;
+        }
         let ids = || questions.iter().map(|question| question.session.as_str());
         let found: Result<Vec<SessionAccount>, _> = on!(self, pool => {
             // No session has the empty id.
             let ids = ids().chain(std::iter::repeat("")).take(MOST);
-            let query = ids.fold(sqlx::query_as(SQL), |query, id| query.bind(id));
+            let query = ids.fold(sqlx::query_as(SESSIONS), |query, id| query.bind(id));
             query.fetch_all(pool).await
         });
-        for Question { session, answer } in questions {
+        for Question {
+            session, answer, ..
+        } in questions
+        {
             let found = match &found {
                 Ok(found) => Ok(found.iter().find(|found| found.session == session).cloned()),
                 Err(error) => Err(error.for_another()),
@@ -117,6 +169,25 @@ impl Store {
             let _ = answer.send(found);
         }
     }
+}
+
+/// Answers what the replica knows. The rest is for the primary, as a session may have begun just now.
+async fn answer_from(replica: &Replica, questions: Vec<Question>) -> Vec<Question> {
+    let (may_lag, mut unanswered): (Vec<_>, Vec<_>) =
+        questions.into_iter().partition(|question| question.may_lag);
+    if may_lag.is_empty() {
+        return unanswered;
+    }
+    let ids = may_lag.iter().map(|question| question.session.as_str());
+    let found = replica.sessions(ids).await;
+    for question in may_lag {
+        match (found.iter()).find(|found| found.session == question.session) {
+            // Who has gone away needs no answer.
+            Some(found) => drop(question.answer.send(Ok(Some(found.clone())))),
+            None => unanswered.push(question),
+        }
+    }
+    unanswered
 }
 
 impl Asked {
@@ -152,6 +223,7 @@ mod tests {
                 let (answer, answered) = oneshot::channel();
                 asked.queue().waiting.push(Question {
                     session: i.to_string(),
+                    may_lag: false,
                     answer,
                 });
                 (i % 2 == 0).then_some(answered)

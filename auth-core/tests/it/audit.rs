@@ -28,7 +28,7 @@ fn entries(database: &str, arguments: &[&str]) -> Vec<Value> {
         .collect()
 }
 
-fn events(database: &str, arguments: &[&str]) -> Vec<String> {
+pub fn events(database: &str, arguments: &[&str]) -> Vec<String> {
     entries(database, arguments)
         .iter()
         .map(|entry| entry["event"].as_str().unwrap().to_owned())
@@ -86,7 +86,13 @@ fn what_people_do_is_told_in_order_with_their_address_and_trace_and_without_thei
     ]}, {
         assert_snapshot!(text);
     });
-    let ids: Vec<_> = entries(&node.database, &[])
+    let entries = entries(&node.database, &[]);
+    let guesses = entries
+        .iter()
+        .filter(|entry| entry["event"] == "wrong_password");
+    let clients: Vec<_> = guesses.map(|entry| &entry["client"]).collect();
+    assert_eq!(clients, [FORWARDED.1; 3]);
+    let ids: Vec<_> = entries
         .iter()
         .map(|entry| entry["id"].as_i64().unwrap())
         .collect();

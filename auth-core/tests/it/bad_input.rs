@@ -85,6 +85,10 @@ fn variables_of_the_wrong_type_are_refused() {
 fn a_query_nested_a_thousand_deep_is_refused() {
     let query = "{ me ".repeat(1000) + &"}".repeat(1000);
     assert_snapshot!(refused_body(json!({ "query": query }).to_string()));
+    // Few brackets, and deeper than anything that the schema has.
+    let query = "{ me ".repeat(9) + &"}".repeat(9);
+    let refusal = refused_body(json!({ "query": query }).to_string());
+    assert!(refusal.contains("nested too deep"), "{refusal}");
 }
 
 #[test]

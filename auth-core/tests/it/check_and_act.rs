@@ -127,10 +127,30 @@ fn changes_and_deletions_in_flight_when_the_password_changes_do_nothing() {
         );
         let new = Tokens::of(&changed, "changePassword");
         for answer in &behind {
-            let refused = ["INVALID_CREDENTIALS", "RATE_LIMITED"];
+            let refused = ["UNAUTHENTICATED", "RATE_LIMITED"];
             assert!(refused.contains(&code(answer)), "{answer}");
         }
         assert_eq!(me(&node, &new)["data"]["me"]["email"], EMAIL);
+    }
+}
+
+/// Who has left a device that others use has not asked for anything any more.
+#[test]
+fn changes_and_deletions_in_flight_when_their_session_is_logged_out_do_nothing() {
+    let others: [fn(&Node, &Tokens) -> Value; 2] = [change_password, delete_account];
+    for other in others {
+        let node = slow();
+        let tokens = Tokens::of(&node.sign_up(EMAIL, PASSWORD), "signUp");
+        let answer = std::thread::scope(|scope| {
+            let changing = scope.spawn(|| other(&node, &tokens));
+            wait_for_queue(&node, 0.0);
+            let left = as_caller(&node, &tokens, "mutation { logOut { message } }");
+            assert!(left["data"]["logOut"].is_object(), "{left}");
+            changing.join().unwrap()
+        });
+        assert_eq!(code(&answer), "UNAUTHENTICATED", "{answer}");
+        let again = node.log_in(EMAIL, PASSWORD);
+        assert!(again["data"]["logIn"].is_object(), "{again}");
     }
 }
 

@@ -174,6 +174,10 @@ fn what_is_wrong_is_said() {
             set("tokens.access_token_seconds=604800"),
         ),
         ("no connections", set("database.max_connections=0")),
+        (
+            "replica of a file",
+            set("database.replica_url=postgres://auth@127.0.0.1/auth"),
+        ),
         ("scrypt too cheap", set("password.scrypt.log_n=0")),
         ("scrypt too much", set("password.scrypt.log_n=24")),
         ("no hashes", set("password.concurrent_hashes=0")),

@@ -237,6 +237,18 @@ fn another_key_does_not_make_a_taken_email_free() {
     assert_eq!(code(&answer), "EMAIL_TAKEN");
 }
 
+/// Some requests are the same whoever sends them.
+#[test]
+fn the_same_request_of_somebody_else_is_not_taken_for_a_repeat() {
+    let node = &Node::start();
+    let ann = signed_up(node);
+    let bob = Tokens::of(&node.sign_up("bob@example.com", PASSWORD), "signUp");
+    assert!(logging_out(&ann).send(node, KEY)["errors"].is_null());
+    let answer = logging_out(&bob).send(node, KEY);
+    assert_eq!(code(&answer), "IDEMPOTENCY_KEY_REUSED");
+    assert!(me(node, &bob)["errors"].is_null(), "Bob is logged in");
+}
+
 #[test]
 fn a_key_that_is_too_short_or_not_visible_ascii_is_refused() {
     let node = Node::start();

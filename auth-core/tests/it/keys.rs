@@ -106,6 +106,39 @@ fn a_key_is_not_accepted_with_the_algorithm_of_another_in_the_same_ring() {
     }
 }
 
+/// Families are told apart by the library; within one it goes by what it is told.
+#[test]
+fn a_key_is_not_accepted_with_another_algorithm_of_its_family() {
+    for (name, algorithms) in [
+        (
+            "rs256",
+            [Algorithm::RS256, Algorithm::RS512, Algorithm::PS256],
+        ),
+        (
+            "hs256",
+            [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512],
+        ),
+    ] {
+        let operator = Operator::new();
+        let kid = operator.generate(name);
+        let ring = operator.ring();
+        let claims = ring.verify(&issue(&ring)).unwrap();
+        let file = fs::read(operator.directory().join(format!("{kid}.pem"))).unwrap();
+        let key = match name {
+            "rs256" => EncodingKey::from_rsa_pem(&file).unwrap(),
+            _ => EncodingKey::from_secret(pem::parse(&file).unwrap().contents()),
+        };
+        for (number, algorithm) in algorithms.into_iter().enumerate() {
+            let mut header = Header::new(algorithm);
+            header.typ = Some("at+jwt".to_owned());
+            header.kid = Some(kid.clone());
+            let token = jsonwebtoken::encode(&header, &*claims, &key).unwrap();
+            let is_own = number == 0;
+            assert_eq!(ring.verify(&token).is_ok(), is_own, "{algorithm:?}");
+        }
+    }
+}
+
 #[test]
 fn a_broken_ring_is_refused_by_the_name_of_what_is_wrong() {
     let wrong = |change: &dyn Fn(&Path)| {

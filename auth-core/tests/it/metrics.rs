@@ -36,8 +36,9 @@ fn every_metric_is_in_the_reference_with_its_help() {
     insta::assert_snapshot!(expected.join("\n"));
     let documented: BTreeSet<_> = REFERENCE
         .lines()
-        // Those of `auth-core probe` are not a node's.
-        .filter(|line| line.starts_with("| `") && !line.starts_with("| `auth_probe_"))
+        // Those of `auth-core probe` are not a node's, nor are those of backups, or of what is not ours.
+        .filter(|line| line.starts_with("| `auth_") || line.starts_with("| `process_"))
+        .filter(|line| !line.starts_with("| `auth_probe_") && !line.starts_with("| `auth_backup_"))
         .map(|line| line.trim_matches(['|', ' ']).to_owned())
         .map(|line| line.split(" | ").take(3).collect::<Vec<_>>().join(" | "))
         .collect();
@@ -194,6 +195,32 @@ fn who_waits_for_a_hash_is_counted_and_so_is_who_went_away() {
         node.metric(r#"auth_request_seconds_count{operation="logIn"}"#),
         0.0
     );
+}
+
+#[test]
+fn how_long_hashes_take_and_are_waited_for_is_observed() {
+    let node = Node::start_with(|config| {
+        config.password.scrypt.log_n = 12;
+        config.password.concurrent_hashes = 1;
+        config.password.queue_seconds = 60;
+    });
+    node.sign_up(EMAIL, PASSWORD);
+    let variables = json!({ "email": EMAIL, "password": PASSWORD });
+    let body = json!({ "query": log_in(), "variables": variables }).to_string();
+    let crowd = node.crowd(4, "192.0.2.1", &body);
+    node.wait_until("all are hashed", || node.hashes() == 5.0);
+    node.wait_until("and observed", || {
+        node.metric("auth_hash_seconds_count") == 5.0
+    });
+    drop(crowd);
+    assert_eq!(node.metric("auth_hash_queue_seconds_count"), 5.0);
+    let (hashing, waiting) = (
+        node.metric("auth_hash_seconds_sum"),
+        node.metric("auth_hash_queue_seconds_sum"),
+    );
+    // The second of the crowd waited for a hash, the third for two, the fourth for three.
+    assert!(hashing > 0.0);
+    assert!(waiting > hashing / 2.0, "{waiting} s for {hashing} s");
 }
 
 #[test]

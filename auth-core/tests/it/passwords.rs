@@ -1,5 +1,6 @@
 //! Passwords and their stored hashes, for all input.
 
+use auth_core::config::Config;
 use auth_core::passwords::{HashError, Hasher, MAX_BYTES, Password};
 use proptest::prelude::*;
 use scrypt::Params;
@@ -136,6 +137,8 @@ fn what_owasp_advises_is_not_weak_and_anything_less_is() {
     let weak = |log_n, r, p| Hasher::new(Params::new(log_n, r, p).unwrap()).is_weak();
     assert!(!weak(17, 8, 1) && !weak(14, 8, 5) && !weak(18, 16, 2));
     assert!(weak(16, 8, 1) && weak(17, 4, 1) && weak(10, 8, 16));
+    let by_default = Hasher::from_config(&Config::default().password).unwrap();
+    assert!(!by_default.is_weak());
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! The same behaviour on a real PostgreSQL, and what happens when it goes away and comes back.
 
+mod copy;
+mod pgbouncer;
+mod replica;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,7 +21,27 @@ use crate::database;
 use crate::node::{EMAIL, Node, PASSWORD, code};
 
 /// The tests that run on SQLite alone, and why. All others run on PostgreSQL, too.
-const ON_SQLITE_ALONE: [(&str, &str); 2] = [
+const ON_SQLITE_ALONE: [(&str, &str); 7] = [
+    (
+        "backup::a_backup_made_while_people_sign_up_has_every_account_that_was_acknowledged_before_it",
+        "pg_dump makes backups of PostgreSQL",
+    ),
+    (
+        "backup::no_session_and_no_reset_token_comes_back_to_life",
+        "pg_dump makes backups of PostgreSQL",
+    ),
+    (
+        "backup::nothing_is_overwritten",
+        "pg_dump makes backups of PostgreSQL",
+    ),
+    (
+        "backup::what_is_no_whole_backup_of_this_version_is_refused_and_nothing_is_left",
+        "pg_dump makes backups of PostgreSQL",
+    ),
+    (
+        "full_disk::what_is_acknowledged_while_the_disk_is_full_and_later_is_there",
+        "it is the core's own files that cannot grow",
+    ),
     (
         "systemd::a_database_that_stays_away_does_not_keep_the_unit_from_starting",
         "a folder is where the file should be",
@@ -53,12 +77,16 @@ impl Postgres {
             eprintln!("no container ({error}): a private server");
             Self::private()
         });
+        postgres.wait_until_up();
+        postgres
+    }
+
+    fn wait_until_up(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while let Err(error) = database::run(&postgres.url, "SELECT 1::bigint") {
+        while let Err(error) = database::run(&self.url, "SELECT 1::bigint") {
             assert!(Instant::now() < deadline, "PostgreSQL: {error}");
             std::thread::sleep(Duration::from_millis(20));
         }
-        postgres
     }
 
     fn container() -> Result<Self, TestcontainersError> {
@@ -117,6 +145,7 @@ impl Postgres {
             }
             Server::Container(_, None) => {}
             Server::Private(dir, server) => {
+                assert!(server.is_none(), "it runs");
                 let spawned = unprivileged(&program("postgres"))
                     .args(["-c", "listen_addresses=", "-c", "fsync=off"])
                     .args(["-c", MAX_CONNECTIONS, "-k"])
@@ -171,13 +200,15 @@ fn program(name: &str) -> PathBuf {
     if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
         folders.extend(versions.map(|version| version.unwrap().path().join("bin")));
     }
+    // Not in the PATH of Debian's users.
+    folders.push("/usr/sbin".into());
     let found = folders
         .iter()
         .map(|folder| folder.join(name))
         .find(|path| path.exists());
     found.unwrap_or_else(|| {
         panic!(
-            "there is no {name} on this machine: `apt-get install postgresql`, or `./dev install`"
+            "there is no {name} on this machine: `apt-get install postgresql pgbouncer`, or `./dev install`"
         )
     })
 }

@@ -1,5 +1,6 @@
 //! Sessions over time: refreshed, ended, and what becomes of stolen tokens.
 
+use auth_core::clock::now;
 use auth_core::tokens::refresh::RefreshToken;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -126,6 +127,29 @@ fn of_refreshes_at_the_same_time_at_most_one_succeeds() {
     assert!(refused >= 11, "{answers:?}");
 }
 
+/// Of a crowd the third ends the session for the first two; of two nobody does.
+#[test]
+fn of_two_refreshes_at_the_same_time_at_most_one_succeeds() {
+    let node = &Node::start();
+    signed_up(node);
+    for round in 0..30 {
+        let tokens = logged_in(node, PASSWORD);
+        let begin = std::sync::Barrier::new(2);
+        let at_once = || {
+            begin.wait();
+            refresh(node, &tokens.refresh)
+        };
+        let answers = std::thread::scope(|scope| {
+            let other = scope.spawn(at_once);
+            [at_once(), other.join().unwrap()]
+        });
+        let refused = answers
+            .iter()
+            .any(|answer| code(answer) == "UNAUTHENTICATED");
+        assert!(refused, "round {round}: {answers:?}");
+    }
+}
+
 #[test]
 fn a_repeated_refresh_with_its_idempotency_key_gets_the_same_refresh_token_and_others_do_not() {
     let node = &Node::start();
@@ -188,7 +212,19 @@ fn a_session_ends_when_its_time_is_over_however_often_it_was_refreshed() {
         }
         code(&answer) == "UNAUTHENTICATED"
     });
+    assert_eq!(code(&me(&node, &tokens)), "UNAUTHENTICATED");
     logged_in(&node, PASSWORD);
+}
+
+#[test]
+fn a_session_ends_after_thirty_days_where_nobody_says_otherwise() {
+    let node = Node::start();
+    signed_up(&node);
+    let [expires] = node.sql("SELECT expires_at FROM sessions")[..] else {
+        panic!("one session")
+    };
+    let days = (u64::try_from(expires).unwrap() - now()).div_ceil(24 * 60 * 60);
+    assert_eq!(days, 30);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::users::user;
 
 const NEW_PASSWORD: &str = "another good password";
 
-fn reset(node: &Node, headers: &[(&str, &str)], token: &str, password: &str) -> Value {
+pub fn reset(node: &Node, headers: &[(&str, &str)], token: &str, password: &str) -> Value {
     let query = "mutation($token: String!, $password: String!) { \
                  resetPassword(resetToken: $token, newPassword: $password) { message accessToken refreshToken account { email } } }";
     let variables = json!({ "token": token, "password": password });
@@ -16,8 +16,8 @@ fn reset(node: &Node, headers: &[(&str, &str)], token: &str, password: &str) -> 
 }
 
 /// What `auth-core user reset-password` prints.
-fn token(node: &Node) -> String {
-    let said = user(node, &["reset-password", EMAIL], "");
+pub fn token(node: &Node, email: &str) -> String {
+    let said = user(node, &["reset-password", email], "");
     let token = said
         .strip_prefix("exit 0\n")
         .unwrap_or_else(|| panic!("{said}"));
@@ -28,7 +28,7 @@ fn token(node: &Node) -> String {
 fn a_token_takes_the_old_password_and_all_sessions_away_and_gives_another_password_once() {
     let node = Node::start();
     let before = Tokens::of(&node.sign_up(EMAIL, PASSWORD), "signUp");
-    let token = token(&node);
+    let token = token(&node, EMAIL);
     assert_eq!(code(&me(&node, &before)), "UNAUTHENTICATED");
     assert_eq!(code(&refresh(&node, &before.refresh)), "UNAUTHENTICATED");
     assert_eq!(code(&node.log_in(EMAIL, PASSWORD)), "INVALID_CREDENTIALS");
@@ -50,7 +50,7 @@ fn a_token_takes_the_old_password_and_all_sessions_away_and_gives_another_passwo
 fn a_repeat_with_the_same_idempotency_key_gets_the_first_answer() {
     let node = Node::start();
     node.sign_up(EMAIL, PASSWORD);
-    let token = token(&node);
+    let token = token(&node, EMAIL);
     let key = [("idempotency-key", "a-key-nobody-guesses")];
     let first = Tokens::of(&reset(&node, &key, &token, NEW_PASSWORD), "resetPassword");
     let repeat = Tokens::of(&reset(&node, &key, &token, NEW_PASSWORD), "resetPassword");
@@ -61,7 +61,7 @@ fn a_repeat_with_the_same_idempotency_key_gets_the_first_answer() {
 fn of_many_who_use_a_token_at_once_one_gets_the_account() {
     let node = Node::start();
     node.sign_up(EMAIL, PASSWORD);
-    let token = token(&node);
+    let token = token(&node, EMAIL);
     let answers: Vec<_> = std::thread::scope(|scope| {
         let all: Vec<_> = (0..8)
             .map(|i| {
@@ -86,8 +86,8 @@ fn of_many_who_use_a_token_at_once_one_gets_the_account() {
 fn a_token_that_is_old_replaced_made_up_or_of_a_disabled_account_is_refused_without_a_hash() {
     let node = Node::start();
     node.sign_up(EMAIL, PASSWORD);
-    let replaced = token(&node);
-    let good = token(&node);
+    let replaced = token(&node, EMAIL);
+    let good = token(&node, EMAIL);
     let refused = |token: &str| {
         let hashes = node.hashes();
         let answer = reset(&node, &[], token, NEW_PASSWORD);

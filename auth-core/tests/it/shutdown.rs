@@ -1,5 +1,9 @@
 //! Stopping: nobody who was let in is turned away.
 
+use std::time::{Duration, Instant};
+
+use auth_core::config::Config;
+
 use crate::node::{EMAIL, Node, PASSWORD};
 use crate::process::{Process, wait_until};
 
@@ -13,6 +17,20 @@ fn while_draining_readyz_says_no_and_requests_are_served() {
     assert_eq!(said, r#"{"status":"draining"}"#);
     assert_eq!(status("/healthz"), 200);
     assert!(process.sign_up(EMAIL, &[])["data"]["signUp"].is_object());
+}
+
+/// A gateway looks each half second, and believes the second look.
+#[test]
+fn a_node_that_is_stopped_serves_until_gateways_have_noticed_where_nobody_says_for_how_long() {
+    let mut node =
+        Node::start_with(|config| config.drain_seconds = Config::default().drain_seconds);
+    node.stop();
+    node.wait_until("draining", || node.get("/readyz").status == 503);
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(2) {
+        assert_eq!(node.get("/healthz").status, 200);
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

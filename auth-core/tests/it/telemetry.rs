@@ -378,12 +378,39 @@ fn log_lines_have_no_email_no_password_and_no_token() {
         .to_owned();
     process.sign_up(EMAIL, &[("authorization", &authorization(&token))]);
     process.sign_up("not an e-mail", &[]);
+    let wrong = "not the right password";
+    for password in [PASSWORD, wrong] {
+        let variables = json!({ "email": EMAIL, "password": password });
+        process.graphql(&[], &log_in(), variables);
+    }
+    let refresh_token = answer["data"]["signUp"]["refreshToken"].as_str().unwrap();
+    let mut refreshed = Vec::new();
+    // The second time it is an old one, which ends the session.
+    for _ in 0..2 {
+        let answer = process.graphql(
+            &[],
+            "mutation($token: String!) { refresh(refreshToken: $token) { accessToken refreshToken } }",
+            json!({ "token": refresh_token }),
+        );
+        refreshed.push(answer["data"]["refresh"].clone());
+    }
+    let new_refresh_token = refreshed[0]["refreshToken"].as_str().unwrap();
+    assert!(refreshed[1].is_null());
     process.signal("-TERM");
     let log = Arc::clone(&process.log);
     assert_eq!(process.end(), 0);
     let log = log.lock().unwrap();
-    assert_eq!(log.matches("\"request\"").count(), 3);
-    for secret in [EMAIL, PASSWORD, &token, "not an e-mail", "secret-key-1"] {
+    assert_eq!(log.matches("\"request\"").count(), 7);
+    for secret in [
+        EMAIL,
+        PASSWORD,
+        wrong,
+        &token,
+        refresh_token,
+        new_refresh_token,
+        "not an e-mail",
+        "secret-key-1",
+    ] {
         assert!(!log.contains(secret), "{secret} is in {log}");
     }
 }

@@ -6,7 +6,7 @@ mod params;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Pos, Response, ServerError};
@@ -15,6 +15,7 @@ use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, Heade
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use tracing::{Instrument, Level, info_span};
+use zeroize::Zeroizing;
 
 use self::media::Media;
 use self::params::Params;
@@ -28,7 +29,13 @@ use crate::error_code::ErrorCode;
 use crate::idempotency::IdempotencyKey;
 use crate::operation::{Executed, Operation};
 use crate::outcome::Outcome;
+use crate::store::BRIEF_OUTAGE;
 use crate::telemetry::request_trace::RequestTrace;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Between two tries to carry out a request while the database is away for a moment.
+const REPEAT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers a request to `/graphql`, counts it, logs it and puts it into a span.
 pub async fn answer(app: &App, peer: IpAddr, head: &Parts, body: Incoming) -> Answer {
@@ -176,6 +183,38 @@ async fn respond(
     executed: &Arc<Executed>,
     asked_for: &mut Operation,
 ) -> Result<Response, Failure> {
+    let by_get = head.method == Method::GET;
+    let body = if by_get {
+        Zeroizing::default()
+    } else {
+        require_json(&head.headers)?;
+        read_body(&head.headers, body).await?
+    };
+    let started = Instant::now();
+    loop {
+        let (kind, answered) = execute(app, peer, head, &body, executed, asked_for).await?;
+        // A mutation without a key may have been carried out.
+        let repeatable = kind == OperationType::Query || head.headers.contains_key(IDEMPOTENCY_KEY);
+        if !repeatable
+            || !is_unavailable(&answered)
+            || started.elapsed() >= BRIEF_OUTAGE
+            || !app.accounts.store.is_away_briefly()
+        {
+            return Ok(answered);
+        }
+        tokio::time::sleep(REPEAT_PAUSE).await;
+    }
+}
+
+/// Carries a request out, once.
+async fn execute(
+    app: &App,
+    peer: IpAddr,
+    head: &Parts,
+    body: &[u8],
+    executed: &Arc<Executed>,
+    asked_for: &mut Operation,
+) -> Result<(OperationType, Response), Failure> {
     let bearer = bearer(&head.headers);
     let by_get = head.method == Method::GET;
     let (params, idempotency_key) = if by_get {
@@ -184,11 +223,9 @@ async fn respond(
             None,
         )
     } else {
-        require_json(&head.headers)?;
-        let body = read_body(&head.headers, body).await?;
         (
-            Params::from_json(&body)?,
-            idempotency_key(&head.headers, bearer.as_deref(), &body)?,
+            Params::from_json(body)?,
+            idempotency_key(&head.headers, bearer.as_deref(), body)?,
         )
     };
     let address = address(&head.headers, peer);
@@ -209,13 +246,20 @@ async fn respond(
                 ));
             }
             let span = info_span!("graphql", otel.name = operation.name());
-            app.schema
-                .execute(request.data(caller))
-                .instrument(span)
-                .await
+            let executed = app.schema.execute(request.data(caller));
+            (kind, executed.instrument(span).await)
         }
-        Err(refusal) => Response::from_errors(vec![refusal]),
+        // Nothing is carried out.
+        Err(refusal) => (OperationType::Query, Response::from_errors(vec![refusal])),
     })
+}
+
+/// Whether the database did not answer.
+fn is_unavailable(response: &Response) -> bool {
+    let unavailable = |error: &ServerError| {
+        matches!(error.source::<AuthError>(), Some(AuthError::Unavailable(_)))
+    };
+    response.errors.iter().any(unavailable)
 }
 
 /// A fault of no field in particular.
@@ -259,7 +303,7 @@ fn idempotency_key(
     bearer: Option<&str>,
     body: &[u8],
 ) -> Result<Option<IdempotencyKey>, Failure> {
-    let Some(key) = headers.get("idempotency-key") else {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
     IdempotencyKey::new(key.as_bytes(), bearer, body)
