@@ -23,6 +23,9 @@ let
     util-linux = [ pkgs.util-linux ];
     curl = [ pkgs.curl ];
     postgresql = [ pkgs.postgresql ];
+    patroni = [ pkgs.patroni ];
+    pgbouncer = [ pkgs.pgbouncer ];
+    etcd-server = [ pkgs.etcd ];
     # promtool is an output of its own.
     prometheus = [
       pkgs.prometheus
@@ -35,11 +38,17 @@ let
     # The jar comes from AUTHSTACK_ZIPKIN_JAR.
     maven = [ ];
     chromium = [ pkgs.chromium ];
+    iproute2 = [ pkgs.iproute2 ];
+    nftables = [ pkgs.nftables ];
+    faketime = [ pkgs.libfaketime ];
     nodejs = [ pkgs.nodejs ];
     npm = [ pkgs.nodejs ];
     python3 = [ python ];
     python3-pip = [ python ];
+    age = [ pkgs.age ];
     procps = [ pkgs.procps ];
+    wrk = [ pkgs.wrk ];
+    git = [ pkgs.git ];
   };
 
   lines = lib.filter (line: line != "" && !lib.hasPrefix "#" line) (

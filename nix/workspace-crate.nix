@@ -15,6 +15,9 @@
   members ? [ ],
   # Files outside its folder that its tests read.
   files ? [ ],
+  # What else is installed, with the program in $out/bin.
+  postInstall ? "",
+  nativeBuildInputs ? [ ],
   # Which of its tests can run without anything around them,
   tests ? [ ],
   # and which of those cannot: parts of their names.
@@ -96,6 +99,7 @@ in
 rustPlatform.buildRustPackage (
   common
   // {
+    inherit postInstall nativeBuildInputs;
     pname = crate;
     checkPhase = check (
       tests ++ lib.optional (skippedTests != [ ]) "--" ++ map (name: "--skip ${name}") skippedTests

@@ -29,7 +29,8 @@ let
     database = {
       url = if onSqlite then "sqlite:/var/lib/auth-core/auth.db" else cfg.database.url;
     }
-    // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = passwordCredential; };
+    // lib.optionalAttrs (cfg.database.passwordFile != null) { password_file = passwordCredential; }
+    // lib.optionalAttrs (cfg.database.replicaUrl != null) { replica_url = cfg.database.replicaUrl; };
     inherit (fleet) zipkin;
   };
 
@@ -101,6 +102,7 @@ let
     text: text != null && builtins.match "[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+|.*:.*:.*" text != null;
   elsewhere = lib.filter (url: url != null) [
     (if cfg.database.createLocally || onSqlite then null else cfg.settings.database.url)
+    cfg.database.replicaUrl
     (cfg.settings.tracing.zipkin_url or null)
   ];
   hostOf =
@@ -118,7 +120,10 @@ let
   allAddressesKnown = lib.all isAddress hosts;
 in
 {
-  imports = [ ./nodes.nix ];
+  imports = [
+    ./backup.nix
+    ./nodes.nix
+  ];
 
   options.services.authstack.auth-core = {
     enable =
@@ -183,6 +188,16 @@ in
         default = null;
         example = "/run/secrets/auth-core-database";
         description = "File with the password of PostgreSQL's user. Read by systemd, so it can belong to root alone.";
+      };
+      replicaUrl = mkOption {
+        type = types.nullOr (types.strMatching "postgres(ql)?://.*");
+        default = null;
+        example = "postgres://auth-core@10.0.0.6:5432/auth-core";
+        description = ''
+          A replica of the database, with the same user and password, from which `me` reads whose a session is.
+          Its answer is used only while it is at most `settings.database.replica_max_lag_seconds` (5) old: so long may a session
+          seem to last that a log-out has ended. Otherwise, and while the replica is away, the primary is asked.
+        '';
       };
       createLocally = lib.mkEnableOption "a PostgreSQL server on this host, with a user and a database `auth-core`";
     };
@@ -259,6 +274,8 @@ in
     systemd.services.auth-core = fleet.waitingForAddress {
       description = "Authentication service";
       wantedBy = [ "multi-user.target" ];
+      # At an upgrade it serves until the new one can be started. In between the gateway lets requests wait.
+      stopIfChanged = false;
       after = lib.optional cfg.database.createLocally "postgresql.target";
       requires = lib.optional cfg.database.createLocally "postgresql.target";
       serviceConfig =
@@ -273,7 +290,7 @@ in
           ];
           Restart = "always";
           # Longer than the drain and the longest request together.
-          TimeoutStopSec = (cfg.settings.drain_seconds or 5) + 40;
+          TimeoutStopSec = cfg.settings.drain_seconds + 40;
           DynamicUser = true;
           User = "auth-core";
           StateDirectory = "auth-core";

@@ -2,6 +2,7 @@
 {
   imports = [
     ./auth-core.nix
+    ./database-cluster.nix
     ./gateway.nix
     ./monitoring.nix
   ];

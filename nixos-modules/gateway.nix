@@ -75,7 +75,7 @@ let
         }
       else
         null;
-    retryBudget = "${./render/haproxy/retry-budget.lua}";
+    lua = name: "${./render/haproxy + "/${name}"}";
     spans = if gatewaySpans.collector == null then null else gatewaySpans.socket;
     inherit (defaults) connections;
     inherit (cfg)

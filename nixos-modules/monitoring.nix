@@ -15,15 +15,23 @@ let
   defaults = (import ./render/defaults.nix).monitoring;
   # Each objective must leave a budget that the fastest of the alerts can see being spent.
   objective = types.numbers.between 0.95 0.99999;
+  # A monitor may import its part alone.
+  clustered = lib.optionalAttrs (stack.database.cluster.enable or false) databases;
   watched = stack.nodes ? ${stack.host} && monitors != { };
 
   prometheus = import ./render/prometheus.nix {
     inherit (cfg) scrapeInterval slo runbooks;
+    backedUp = lib.optionals stack.backup.enable (
+      lib.attrNames (if databases != { } then databases else fleet.withRole "core")
+    );
+    backupHours = stack.backup.maxAgeHours;
     coreCa = stack.internalTls.ca;
     targets = {
       auth-core = fleet.targets stack.ports.core (fleet.withRole "core");
       gateway = fleet.targets stack.ports.gatewayMetrics (fleet.withRole "gateway");
       node-exporter = fleet.targets config.services.prometheus.exporters.node.port stack.nodes;
+      patroni = fleet.targets stack.ports.databaseApi clustered;
+      etcd = fleet.targets stack.ports.etcdMetrics clustered;
       postgres-exporter = fleet.targets config.services.prometheus.exporters.postgres.port databases;
       probe = lib.optional cfg.probe.enable {
         name = stack.host;
@@ -41,6 +49,7 @@ let
 
   grafana = import ./render/grafana.nix {
     inherit (cfg) slo runbooks;
+    clustered = clustered != { };
     prometheusUrl = "http://127.0.0.1:${toString config.services.prometheus.port}";
     folder = pkgs.linkFarm "authstack-dashboards" (
       lib.mapAttrsToList (name: dashboard: {
@@ -53,6 +62,7 @@ let
 in
 {
   imports = [
+    ./backup.nix
     ./logs.nix
     ./nodes.nix
     ./postgres-exporter.nix

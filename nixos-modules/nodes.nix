@@ -58,15 +58,12 @@ in
                   "database"
                 ]
               );
-              default = [
-                "core"
-                "gateway"
-                "monitor"
-              ];
+              default = defaults.roles;
               description = ''
                 What the host runs: `core` is auth-core, which answers the API; `gateway` is HAProxy, between clients and
-                cores; `monitor` is Prometheus, Alertmanager, Grafana and Zipkin. `database` has PostgreSQL measured, which
-                {option}`services.postgresql` or another module of yours runs there: by a user `postgres-exporter`, who may read
+                cores; `monitor` is Prometheus, Alertmanager, Grafana and Zipkin. `database` is a member of
+                {option}`services.authstack.database.cluster`, or has PostgreSQL measured, which {option}`services.postgresql` or another
+                module of yours runs there: by a user `postgres-exporter`, who may read
                 statistics (`pg_monitor`) and logs in by the Unix socket, without a password. With {option}`services.postgresql` it
                 is made; elsewhere make it. A host without a role is only monitored.
               '';
@@ -98,8 +95,8 @@ in
             alone. Every host of the fleet needs the same; HAProxy and Prometheus read it.
           '';
           certificate = ''
-            PEM file with the certificate of this host, on cores: for the host's name in {option}`services.authstack.nodes` (DNS)
-            and for its address (IP). Root reads it and its key, at start and at each `systemctl reload auth-core`. With
+            PEM file with the certificate of this host, on cores and on members of {option}`services.authstack.database.cluster`: for the
+            host's name in {option}`services.authstack.nodes` (DNS) and for its address (IP). Root reads it and its key, at start and at each `systemctl reload auth-core`. With
             {option}`services.authstack.monitoring.logs.enable` all hosts need one, which is a client's and a server's; there it
             is read at start.
           '';
@@ -126,8 +123,15 @@ in
         )
         {
           core = "each core";
+          databaseApi = "Patroni's API, on each member of {option}`services.authstack.database.cluster`";
+          etcdClients = "etcd, on each member of the database's cluster";
+          etcdMetrics = "etcd's metrics";
+          etcdPeers = "etcd, for its other members";
           gatewayMetrics = "each gateway's metrics and statistics page";
           gatewayPeers = "each gateway's counts of clients' requests, for the other gateways";
+          pgbouncer = "PgBouncer, on each member of the database's cluster";
+          postgresqlReplicas = "each core's way to the replicas of the database's cluster, on 127.0.0.1";
+          postgresql = "each core's way to the database's cluster, on 127.0.0.1, and of PostgreSQL itself";
           zipkin = "each monitor's Zipkin";
         };
 

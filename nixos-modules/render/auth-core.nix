@@ -1,4 +1,7 @@
 # The service itself. Settings in, auth-core.toml as an attribute set out: NixOS and the lab have a writer of TOML each.
+let
+  inherit ((import ./defaults.nix).core) drainSeconds;
+in
 {
   # The name by which gateways, logs and spans know it.
   node,
@@ -20,6 +23,7 @@
 {
   inherit node listen database;
   max_connections = maxConnections;
+  drain_seconds = drainSeconds;
   log.format = "json";
   tokens = {
     inherit issuer;

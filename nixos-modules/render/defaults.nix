@@ -1,5 +1,12 @@
 # What holds unless somebody decides otherwise: for the options of NixOS and for the lab, the only place of it.
 {
+  # Of a host that says nothing else: everything.
+  roles = [
+    "core"
+    "gateway"
+    "monitor"
+  ];
+
   gateway = {
     # What one client address may do before it is told to wait. A person comes nowhere near it.
     limits = {
@@ -52,6 +59,10 @@
 
   # How often a request is tried again; haproxy/retry-budget.lua says for how many of them.
   retries = 3;
+
+  # How long after the last node was lost requests wait for one, rather than being refused: a standby of the database takes over
+  # within five, and clients wait for ten. haproxy/wait-for-node.lua says more.
+  waitForNodeSeconds = 8;
 
   # What holds for a route to a service unless it says otherwise.
   route = {
@@ -117,6 +128,8 @@
 
   # What a node accepts: all that of three gateways, and of health checks and monitors.
   core.maxConnections = 1000;
+  # How long a node that is told to stop still serves: gateways notice within one that it wants no more requests.
+  core.drainSeconds = 2;
 
   monitoring = {
     scrapeInterval = "15s";
@@ -141,11 +154,50 @@
     storage.hosts = [ ];
   };
 
+  # Backups of the accounts.
+  backup = {
+    directory = "/var/backup/authstack";
+    schedule = "daily";
+    keep = 14;
+    # A day, and what one may be late.
+    maxAgeHours = 30;
+  };
+
+  # A primary that survives its machine. In seconds.
+  databaseCluster = {
+    # After how long a primary that is not heard of is replaced: the least that Patroni 4 takes.
+    leaderTtl = 20;
+    # Between two looks at the cluster; leaderTtl must be at least loopWait + 2 x retryTimeout.
+    loopWait = 2;
+    retryTimeout = 5;
+    # A copy that is not heard of for this long is no longer waited for, after the next look: writes that do must not take longer than
+    # gateway.answerSeconds.
+    silentCopy = 3;
+    # Between two looks at who the primary is, by those who want to reach it; and how long a member may take to say whether it is. One that
+    # has fallen silent is missed long before its lease is over, and one that is busy must not be.
+    checkSeconds = 1;
+    answerSeconds = 3;
+    # How long etcd keeps what has been changed since. By itself it keeps all: each sign of life of the members, which in two months is as much as
+    # it may have; then it takes no more writes, and nobody takes over from a primary that is lost.
+    etcdHistory = "1h";
+    # Through one core's way to the primary at once: as many as PostgreSQL takes of all together, unless it is told otherwise.
+    connections = 100;
+    # With PgBouncer, that many of them for all cores: some are left for replication, backups and whoever looks.
+    pooled = 50;
+  };
+
   # On which each part listens.
   ports = {
     core = 8080;
+    databaseApi = 8008;
+    etcdClients = 2379;
+    etcdMetrics = 2381;
+    etcdPeers = 2380;
     gatewayMetrics = 8404;
     gatewayPeers = 8405;
+    pgbouncer = 6432;
+    postgresql = 5432;
+    postgresqlReplicas = 5433;
     zipkin = 9411;
   };
 }

@@ -4,9 +4,10 @@
   prometheusUrl,
   # Path of the folder with the dashboards.
   folder,
-  # Of dashboards/default.nix: the objectives of log-ins, and where the runbooks are.
+  # Of dashboards/default.nix: the objectives of log-ins, and where the runbooks are, and whether the database is a cluster.
   slo,
   runbooks,
+  clustered ? false,
 }:
 {
   # Sections of grafana.ini: it tells nobody that it runs.
@@ -41,5 +42,5 @@
   };
 
   # What is in the folder.
-  dashboards = import ./dashboards { inherit slo runbooks; };
+  dashboards = import ./dashboards { inherit slo runbooks clustered; };
 }

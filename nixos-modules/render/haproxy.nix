@@ -25,8 +25,8 @@
   # The gateways that count together, this one included: { self = NAME; all = [ { name; address = "ADDRESS:PORT"; } ]; }, each with where it
   # listens for the others; null for one alone.
   gateways ? null,
-  # Path of haproxy/retry-budget.lua.
-  retryBudget,
+  # The path of a file in haproxy/, by its name.
+  lua,
   # The rest is in defaults.nix, each with its reason.
   # How many connections are held open.
   connections,
@@ -122,7 +122,7 @@ let
         inherit (edge) keyDirectory runtimeSocket;
       };
   hasRoutes = routes != { };
-  inherit (import ./defaults.nix) retries;
+  inherit (import ./defaults.nix) retries waitForNodeSeconds;
   clientCertificates = import ./haproxy/client-certificates.nix {
     inherit clientCa requireClientCertificate;
     inherit (routing) withClientCertificate;
@@ -207,7 +207,9 @@ else
         ".endif"
         # By its environment, for HAProxy 2.6 gives a file no arguments.
         "setenv RETRIES ${toString retries}"
-        "lua-load ${retryBudget}"
+        "lua-load ${lua "retry-budget.lua"}"
+        "setenv WAIT_SECONDS ${toString waitForNodeSeconds}"
+        "lua-load ${lua "wait-for-node.lua"}"
       ]
       ++ edgeAuth.global
       ++ apiKeys.global
@@ -341,6 +343,7 @@ else
       retry-on conn-failure empty-response response-timeout
       http-request disable-l7-retry if { var(txn.may_change) -m bool } !{ req.hdr(idempotency-key) -m found }
       http-request disable-l7-retry if { lua.retries_spent -m bool }
+      http-request lua.wait_for_node if { nbsrv eq 0 }
 
       http-response set-header x-served-by %s
       default-server check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 2 maxconn ${toString connections.perNode} pool-max-conn ${toString connections.idlePerNode}

@@ -5,13 +5,16 @@
 {
   # { JOB = [ { name; address = "ADDRESS:PORT"; } ]; }, each JOB one of `metricsPaths`. Alerts go to those of `alertmanager`.
   targets,
-  # PEM file with the certificate authorities of the cores' certificates; null where they speak plain HTTP.
+  # PEM file with the certificate authorities of the certificates of cores and of Patroni; null where they speak plain HTTP.
   coreCa ? null,
   # Paths of the rule files, as Prometheus sees them.
   ruleFiles ? [ ],
   # Prometheus' own duration notation.
   scrapeInterval,
   probeInterval ? (import ./defaults.nix).monitoring.probe.interval,
+  # Names of the hosts that make backups, and how old their newest may be.
+  backedUp ? [ ],
+  backupHours ? (import ./defaults.nix).backup.maxAgeHours,
   # Of rules/default.nix: the objectives of log-ins, and where the runbooks are.
   slo,
   runbooks,
@@ -20,8 +23,10 @@ let
   metricsPaths = {
     alertmanager = "/metrics";
     auth-core = "/metrics";
+    etcd = "/metrics";
     gateway = "/metrics";
     node-exporter = "/metrics";
+    patroni = "/metrics";
     postgres-exporter = "/metrics";
     probe = "/metrics";
     prometheus = "/metrics";
@@ -31,7 +36,7 @@ let
   scrape =
     job:
     scrapePlain job
-    // (if job == "auth-core" && coreCa != null then byTls else { })
+    // (if (job == "auth-core" || job == "patroni") && coreCa != null then byTls else { })
     // (if job == "probe" then patient else { });
   # A log-in that waits for its turn takes seconds.
   patient = {
@@ -67,7 +72,13 @@ in
   };
 
   rules = import ./rules {
-    inherit slo runbooks;
+    inherit
+      backedUp
+      backupHours
+      slo
+      runbooks
+      ;
     gateways = builtins.length (targets.gateway or [ ]);
+    clustered = targets.patroni or [ ] != [ ];
   };
 }

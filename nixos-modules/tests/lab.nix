@@ -6,65 +6,76 @@ let
   lab = import ../render/tests/lab.nix;
 
   # The lab's cluster, its addresses included. There each program of the monitor has one of its own.
-  on =
-    host:
-    evaluate {
-      networking.hostName = host;
-      services.authstack = {
-        domain = lib.mkForce "127.77.0.1";
-        nodes = {
-          auth1.address = "127.77.0.11";
-          auth1.roles = [ "core" ];
-          auth2.address = "127.77.0.12";
-          auth2.roles = [ "core" ];
-          auth3.address = "127.77.0.13";
-          auth3.roles = [ "core" ];
-          gateway.address = "127.77.0.1";
-          gateway.roles = [ "gateway" ];
-          gateway2.address = "127.77.0.2";
-          gateway2.roles = [ "gateway" ];
-          postgres.address = "127.77.0.20";
-          postgres.roles = [ "database" ];
-          zipkin.address = "127.77.0.24";
-          zipkin.roles = [ "monitor" ];
-        };
-        auth-core = {
-          keys.directory = "/run/secrets/keys";
-          database.type = "postgresql";
-          database.url = "postgres://authcore@127.77.0.20:5432/postgres";
-          database.passwordFile = "/run/secrets/database";
-        };
-        gateway.listenAddresses = [ "127.77.0.1" ];
-        gateway.routes =
-          let
-            servers."127.77.0.31:8080".weight = 90;
-            servers."127.77.0.32:8080".weight = 10;
-          in
-          {
-            "/sample" = { inherit servers; };
-            "/members" = {
-              inherit servers;
-              requireToken = true;
-            };
-            "/machines" = {
-              inherit servers;
-              apiKeys = true;
-            };
-            "/staff" = {
-              inherit servers;
-              requireToken = true;
-              roles = [ "admin" ];
-            };
-            "/live" = {
-              inherit servers;
-              requireToken = "live";
-            };
-          };
-        gateway.tls.source = "internal-ca";
-        monitoring.probe.enable = host == "zipkin";
+  on = host: evaluate (fleet host);
+  fleet = host: {
+    networking.hostName = host;
+    services.authstack = {
+      domain = lib.mkForce "127.77.0.1";
+      nodes = {
+        auth1.address = "127.77.0.11";
+        auth1.roles = [ "core" ];
+        auth2.address = "127.77.0.12";
+        auth2.roles = [ "core" ];
+        auth3.address = "127.77.0.13";
+        auth3.roles = [ "core" ];
+        gateway.address = "127.77.0.1";
+        gateway.roles = [ "gateway" ];
+        gateway2.address = "127.77.0.2";
+        gateway2.roles = [ "gateway" ];
+        postgres.address = "127.77.0.20";
+        postgres.roles = [ "database" ];
+        zipkin.address = "127.77.0.24";
+        zipkin.roles = [ "monitor" ];
       };
+      auth-core = {
+        keys.directory = "/run/secrets/keys";
+        database.type = "postgresql";
+        database.url = "postgres://authcore@127.77.0.20:5432/postgres";
+        database.passwordFile = "/run/secrets/database";
+      };
+      gateway.listenAddresses = [ "127.77.0.1" ];
+      gateway.routes =
+        let
+          servers."127.77.0.31:8080".weight = 90;
+          servers."127.77.0.32:8080".weight = 10;
+        in
+        {
+          "/sample" = { inherit servers; };
+          "/members" = {
+            inherit servers;
+            requireToken = true;
+          };
+          "/machines" = {
+            inherit servers;
+            apiKeys = true;
+          };
+          "/staff" = {
+            inherit servers;
+            requireToken = true;
+            roles = [ "admin" ];
+          };
+          "/live" = {
+            inherit servers;
+            requireToken = "live";
+          };
+        };
+      gateway.tls.source = "internal-ca";
+      monitoring.probe.enable = host == "zipkin";
     };
+  };
   monitor = on "zipkin";
+  # The lab's database that survives its machine.
+  monitorOfCluster = evaluate {
+    imports = [ (fleet "zipkin") ];
+    services.authstack = {
+      nodes.postgres2.address = "127.77.0.52";
+      nodes.postgres2.roles = [ "database" ];
+      nodes.postgres3.address = "127.77.0.53";
+      nodes.postgres3.roles = [ "database" ];
+      database.cluster.enable = true;
+    };
+  };
+  rulesOf = machine: pretty (builtins.fromJSON (lib.head machine.services.prometheus.ruleFiles).text);
   prometheus = monitor.services.prometheus;
   ourDatasource =
     lib.head
@@ -101,12 +112,14 @@ let
         [
           "${../render/haproxy/ask-core.lua}"
           "${../render/haproxy/retry-budget.lua}"
+          "${../render/haproxy/wait-for-node.lua}"
           "/run/authstack-edge-keys"
           "/run/authstack-gateway-spans/log.sock"
         ]
         [
           "/ask-core.lua"
           "/retry-budget.lua"
+          "/wait-for-node.lua"
           "/keys"
           "/spans.sock"
         ]
@@ -118,7 +131,8 @@ let
       # Its path in the store has a hash.
       rule_files = [ "/lab/parts/prometheus/rules.json" ];
     });
-    "rules.json" = pretty (builtins.fromJSON (lib.head prometheus.ruleFiles).text);
+    "rules.json" = rulesOf monitor;
+    "rules-ha.json" = rulesOf monitorOfCluster;
     "zipkin" =
       lib.concatStringsSep "\n" (
         lib.splitString " " zipkin.environment.JDK_JAVA_OPTIONS

@@ -26,6 +26,10 @@ let
     type = "postgresql";
     url = "postgres://auth-core@10.0.0.5/auth-core";
   };
+  backup = {
+    enable = true;
+    recipients = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" ];
+  };
   internalTls = {
     ca = "/run/secrets/ca.pem";
     certificate = "/run/secrets/auth1.pem";
@@ -37,6 +41,35 @@ let
       { services.authstack = settings; }
     ];
   };
+
+  clusterOf =
+    count: settings:
+    lib.recursiveUpdate {
+      nodes = lib.listToAttrs (
+        lib.genList (
+          number:
+          lib.nameValuePair "auth${toString (number + 1)}" {
+            address = "10.0.0.${toString (number + 1)}";
+            roles = [
+              "core"
+              "gateway"
+              "monitor"
+              "database"
+            ];
+          }
+        ) count
+      );
+      auth-core.keys.directory = "/run/secrets/keys";
+      auth-core.database.passwordFile = "/run/secrets/database";
+      gateway.virtualAddresses = lib.optionals (count > 1) virtualAddresses;
+      gateway.vrrpInterface = "eth1";
+      database.cluster = {
+        enable = true;
+        superuserPasswordFile = "/run/secrets/superuser";
+        replicationPasswordFile = "/run/secrets/replication";
+      };
+      inherit internalTls;
+    } settings;
 
   toOrders.servers."10.0.0.7:9000" = { };
   route = prefix: settings: also { gateway.routes.${prefix} = settings; };
@@ -74,6 +107,87 @@ let
         inherit internalTls;
       };
       says = null;
+    };
+    "backups that nobody could read" = {
+      config = also { backup.enable = true; };
+      says = "nobody could read the backups";
+    };
+    "backups of SQLite" = {
+      config = also { inherit backup; };
+      says = null;
+    };
+    "backups of a PostgreSQL that is not the fleet's" = {
+      config = also {
+        inherit backup;
+        auth-core.database = postgresql;
+      };
+      says = "the accounts are in a PostgreSQL that no host of services.authstack.nodes has";
+    };
+    "backups of a PostgreSQL that is not NixOS'" = {
+      config = also {
+        inherit backup;
+        auth-core.database = postgresql;
+        nodes.auth1.roles = [
+          "core"
+          "gateway"
+          "monitor"
+          "database"
+        ];
+      };
+      says = "its PostgreSQL is not that of services.postgresql";
+    };
+    "backups of a database on three machines" = {
+      config = also (clusterOf 3 { inherit backup; });
+      says = null;
+    };
+    "a database on three machines" = {
+      config = also (clusterOf 3 { });
+      says = null;
+    };
+    "a database on four machines" = {
+      config = also (clusterOf 4 { });
+      says = "auth1 auth2 auth3 auth4 of services.authstack.nodes have the role `database`";
+    };
+    "a database on one machine that is to survive it" = {
+      config = also (clusterOf 1 { });
+      says = "auth1 of services.authstack.nodes has the role `database`";
+    };
+    "a database on three machines that know each other by nothing" = {
+      config = also (clusterOf 3 { internalTls = lib.genAttrs (lib.attrNames internalTls) (_: null); });
+      says = "services.authstack.internalTls.{ca,certificate,key} on auth1; docs/how-to/database-cluster.md";
+    };
+    "a database on three machines without the cores' password" = {
+      config = also (clusterOf 3 { auth-core.database.passwordFile = null; });
+      says = "auth1 must know the password of the cores' user";
+    };
+    "a database on three machines without passwords of its own" = {
+      config = also (clusterOf 3 { database.cluster.superuserPasswordFile = null; });
+      says = "set superuserPasswordFile and replicationPasswordFile";
+    };
+    "a database's superuser whose password is in the store" = {
+      config = also (clusterOf 3 { database.cluster.superuserPasswordFile = "/nix/store/superuser"; });
+      says = "superuserPasswordFile is /nix/store/superuser";
+    };
+    "a database whose members' password is in the store" = {
+      config = also (
+        clusterOf 3 { database.cluster.replicationPasswordFile = "/nix/store/replication"; }
+      );
+      says = "replicationPasswordFile is /nix/store/replication";
+    };
+    "a database on three machines behind PgBouncer" = {
+      config = also (clusterOf 3 { database.cluster.pgbouncer.enable = true; });
+      says = null;
+    };
+    "PgBouncer before no database" = {
+      config = also { database.cluster.pgbouncer.enable = true; };
+      says = "Set services.authstack.database.cluster.enable, or leave it out";
+    };
+    "a database on three machines beside another" = {
+      config = {
+        imports = [ (also (clusterOf 3 { })) ];
+        services.postgresql.enable = true;
+      };
+      says = "services.postgresql would run another one";
     };
     "a canary without its password" = {
       config = also {

@@ -4,7 +4,8 @@ let
   inherit (pkgs) lib;
   pretty = import ../render/tests/pretty.nix;
 
-  fleet = host: {
+  fleet = fleetWith { url = "postgres://auth-core@10.0.0.5:5432/auth-core"; };
+  fleetWith = database: host: {
     networking.hostName = host;
     services.authstack = {
       openFirewall = true;
@@ -24,12 +25,13 @@ let
       };
       auth-core = {
         keys.directory = "/run/secrets/keys";
-        database = {
+        database = database // {
           type = "postgresql";
-          url = "postgres://auth-core@10.0.0.5:5432/auth-core";
           passwordFile = "/run/secrets/database";
         };
       };
+      backup.enable = true;
+      backup.recipients = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" ];
       gateway.openFirewall = true;
       gateway.routes = {
         "/orders".servers."database:9000" = { };
@@ -46,6 +48,35 @@ let
       gateway.tls.source = "file";
       gateway.tls.file = "/run/secrets/gateway.pem";
     };
+  };
+
+  # The same with three databases instead of the one.
+  clustered = host: {
+    imports = [ (fleetWith { } host) ];
+    services.authstack = {
+      nodes = {
+        database2.address = "10.0.0.6";
+        database2.roles = [ "database" ];
+        database3.address = "fd00::7";
+        database3.roles = [ "database" ];
+      };
+      database.cluster = {
+        enable = true;
+        superuserPasswordFile = "/run/secrets/superuser";
+        replicationPasswordFile = "/run/secrets/replication";
+      };
+      internalTls = {
+        ca = "/run/secrets/ca.pem";
+        certificate = "/run/secrets/${host}.pem";
+        key = "/run/secrets/${host}-key.pem";
+      };
+    };
+  };
+
+  # The same with PgBouncer.
+  pooled = host: {
+    imports = [ (clustered host) ];
+    services.authstack.database.cluster.pgbouncer.enable = true;
   };
 
   ours =
@@ -69,6 +100,23 @@ let
       auth-core = config.services.authstack.auth-core.settings;
       auth-core-credentials = service.LoadCredential;
       auth-core-reaches = service.IPAddressAllow or "everybody";
+    }
+    // lib.optionalAttrs config.services.etcd.enable {
+      etcd = lib.filterAttrs (
+        name: _: lib.hasPrefix "ETCD" name
+      ) config.systemd.services.etcd.environment;
+      etcd-reaches = config.systemd.services.etcd.serviceConfig.IPAddressAllow;
+      patroni = config.services.patroni.settings // {
+        bootstrap = removeAttrs config.services.patroni.settings.bootstrap [ "post_bootstrap" ];
+        postgresql = removeAttrs config.services.patroni.settings.postgresql [ "bin_dir" ];
+      };
+      patroni-credentials = config.systemd.services.patroni.serviceConfig.LoadCredential;
+      patroni-reaches = config.systemd.services.patroni.serviceConfig.IPAddressAllow;
+    }
+    // lib.optionalAttrs config.services.pgbouncer.enable {
+      pgbouncer = { inherit (config.services.pgbouncer.settings) databases pgbouncer; };
+      pgbouncer-credentials = config.systemd.services.pgbouncer.serviceConfig.LoadCredential;
+      pgbouncer-reaches = config.systemd.services.pgbouncer.serviceConfig.IPAddressAllow;
     }
     // lib.optionalAttrs config.services.keepalived.enable {
       vrrp = {
@@ -102,11 +150,26 @@ let
         {
           "${name}.json" = plain (pretty (ours config));
         }
+        // lib.optionalAttrs (config.systemd.services ? authstack-database-proxy) {
+          "${name}-database-proxy.cfg" = builtins.readFile (
+            lib.last (
+              lib.splitString " " config.systemd.services.authstack-database-proxy.serviceConfig.ExecStart
+            )
+          );
+        }
         // lib.optionalAttrs config.services.authstack.gateway.enable {
           "${name}-haproxy.cfg" = plain (
             lib.replaceStrings
-              [ "${../render/haproxy/ask-core.lua}" "${../render/haproxy/retry-budget.lua}" ]
-              [ "/ask-core.lua" "/retry-budget.lua" ]
+              [
+                "${../render/haproxy/ask-core.lua}"
+                "${../render/haproxy/retry-budget.lua}"
+                "${../render/haproxy/wait-for-node.lua}"
+              ]
+              [
+                "/ask-core.lua"
+                "/retry-budget.lua"
+                "/wait-for-node.lua"
+              ]
               config.services.haproxy.config
           );
         }
@@ -120,6 +183,11 @@ let
         auth2 = evaluate (fleet "auth2");
         watch = evaluate (fleet "watch");
         database = evaluate (fleet "database");
+        clustered-auth2 = evaluate (clustered "auth2");
+        clustered-watch = evaluate (clustered "watch");
+        clustered-database3 = evaluate (clustered "database3");
+        pooled-auth2 = evaluate (pooled "auth2");
+        pooled-database3 = evaluate (pooled "database3");
         # The second of two gateways that have one address.
         gate2 = evaluate {
           imports = [ (fleet "gate2") ];

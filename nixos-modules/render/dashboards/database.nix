@@ -1,5 +1,5 @@
 # The database, as the cores see it: SQLite or PostgreSQL; and as PostgreSQL sees itself.
-{ panels }:
+{ panels, clustered }:
 let
   inherit (panels)
     by
@@ -8,10 +8,13 @@ let
     quantile
     row
     stat
+    states
     timeline
     ;
   node = ''node=~"$node"'';
   transactions = what: "sum by (node) (rate(pg_stat_database_xact_${what}[$__rate_interval]))";
+  # Of a member, as PostgreSQL may be down where Patroni answers.
+  role = "patroni_postgres_running * (1 + patroni_sync_standby + 2 * patroni_primary)";
   used = ''auth_database_connections{state="used",${node}}'';
 in
 panels.dashboard {
@@ -155,6 +158,89 @@ panels.dashboard {
         description = "How far a replica is behind, and 0 for others. If it takes over, it lacks so much.";
         unit = "s";
         queries = [ (by "{{node}}" "pg_replication_lag_seconds") ];
+      })
+    ])
+  ]
+  ++ (
+    if !clustered then
+      [ ]
+    else
+      [
+        (row 8 [
+          (timeline {
+            title = "Cluster: members";
+            description = "Who the primary is, and which copy has each write when it is acknowledged.";
+            max = 3;
+            mappings = states [
+              [
+                "not running"
+                "red"
+              ]
+              [
+                "copy"
+                "blue"
+              ]
+              [
+                "synchronous copy"
+                "green"
+              ]
+              [
+                "primary"
+                "purple"
+              ]
+            ];
+            runbook = "DatabaseWithoutPrimary";
+            queries = [ (by "{{node}}" role) ];
+          })
+          (lines {
+            title = "Cluster: what copies lack";
+            description = "Of what the primary has written.";
+            unit = "bytes";
+            runbook = "DatabaseClusterDegraded";
+            queries = [
+              (by "{{node}}" "clamp_min(scalar(max(patroni_xlog_location)) - (patroni_xlog_received_location > 0), 0)")
+            ];
+          })
+          (timeline {
+            title = "etcd: has a leader";
+            description = "Each member. With more than half of them there is one.";
+            max = 1;
+            runbook = "EtcdWithoutLeader";
+            queries = [ (by "{{node}}" "etcd_server_has_leader") ];
+          })
+          (lines {
+            title = "etcd: time to write";
+            description = "How long the disk takes for what is decided; 99 of 100 writes are faster.";
+            unit = "s";
+            thresholds = [
+              [ "green" ]
+              [
+                "red"
+                0.5
+              ]
+            ];
+            runbook = "EtcdDiskSlow";
+            queries = [
+              (by "{{node}}" (quantile "0.99" ", node" "etcd_disk_wal_fsync_duration_seconds" ""))
+            ];
+          })
+        ])
+      ]
+  )
+  ++ [
+    (row 8 [
+      (lines {
+        title = "Backups: age of the newest";
+        description = "Of each host that makes them. What was changed since is lost with the disk.";
+        unit = "s";
+        runbook = "BackupTooOld";
+        queries = [ (by "{{node}}" "time() - auth_backup_last_success_timestamp_seconds") ];
+      })
+      (lines {
+        title = "Backups: size of the newest";
+        description = "Encrypted.";
+        unit = "bytes";
+        queries = [ (by "{{node}}" "auth_backup_size_bytes") ];
       })
     ])
     (row 8 [

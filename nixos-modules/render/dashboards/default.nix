@@ -4,6 +4,8 @@
   slo,
   # URL of the folder of runbooks.
   runbooks,
+  # Whether the database is a cluster, of Patroni and etcd.
+  clustered,
 }:
 let
   panels = import ./panels.nix { inherit runbooks; };
@@ -13,5 +15,5 @@ in
   "auth.json" = import ./auth.nix { inherit panels; };
   "gateway.json" = import ./gateway.nix { inherit panels; };
   "hosts.json" = import ./hosts.nix { inherit panels; };
-  "database.json" = import ./database.nix { inherit panels; };
+  "database.json" = import ./database.nix { inherit panels clustered; };
 }

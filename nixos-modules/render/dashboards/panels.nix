@@ -193,29 +193,40 @@ rec {
         };
       }
     );
-  # 1 is good and 0 is bad, of each over time.
+  # [ [ TEXT COLOUR ] … ] for the values 0, 1, ….
+  states = list: [
+    {
+      type = "value";
+      options = builtins.listToAttrs (
+        imap (index: state: {
+          name = toString index;
+          value = {
+            text = elemAt state 0;
+            color = elemAt state 1;
+            inherit index;
+          };
+        }) list
+      );
+    }
+  ];
+  # Of each over time: 1 is good and 0 is bad, unless `mappings` has other states.
   timeline =
     settings:
     panel "state-timeline" (
-      settings
-      // {
-        mappings = [
-          {
-            type = "value";
-            options = {
-              "0" = {
-                text = "no";
-                color = "red";
-                index = 0;
-              };
-              "1" = {
-                text = "yes";
-                color = "green";
-                index = 1;
-              };
-            };
-          }
+      {
+        mappings = states [
+          [
+            "no"
+            "red"
+          ]
+          [
+            "yes"
+            "green"
+          ]
         ];
+      }
+      // settings
+      // {
         options = {
           mergeValues = true;
           showValue = "never";

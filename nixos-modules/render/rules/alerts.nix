@@ -4,6 +4,11 @@
   alert,
   # How many gateways there are.
   gateways,
+  # Whether the database is a cluster, of Patroni and etcd.
+  clustered,
+  # Names of the hosts that make backups, and how old their newest may be, in hours.
+  backedUp,
+  backupHours,
 }:
 let
   nodes = state: ''haproxy_server_status{proxy="auth-core",state="${state}"}'';
@@ -12,9 +17,13 @@ let
   refused = "sum by (node) (rate(auth_hashes_refused_total[5m]))";
   # What is in memory, or cannot be written, does not fill.
   free = ''(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"} / node_filesystem_size_bytes and node_filesystem_readonly == 0)'';
+  backup = "auth_backup_last_success_timestamp_seconds";
+  hasBackups = ''up{job="node-exporter",node=~"${builtins.concatStringsSep "|" backedUp}"} == 1'';
+  # Of what a copy has, and not of whether it is streaming, which Patroni 3.0 does not tell: one that is not lacks what is written next.
+  behind = "patroni_primary == 0 and patroni_xlog_received_location < scalar(max(patroni_xlog_location offset 1m))";
   upload = ''name="systemd-journal-upload.service"'';
   # systemd's names of what the fleet's hosts run of ours, and of what renews certificates.
-  units = "(acme-|alertmanager|auth|grafana|haproxy|keepalived|postgresql|prometheus|systemd-journal-remote|zipkin).*";
+  units = "(acme-|alertmanager|auth|etcd|grafana|haproxy|keepalived|patroni|pgbouncer|postgresql|prometheus|systemd-journal-remote|zipkin).*";
 in
 [
   # An exporter answers, too, when PostgreSQL does not let it in.
@@ -75,6 +84,14 @@ in
     ''${free} < 0.1 or ${free} < 0.4 and predict_linear(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"}[6h], 86400) < 0''
     "{{ $labels.mountpoint }} of {{ $labels.node }} has {{ $value | humanizePercentage }} of its space left"
   )
+  # What was never made is too old, too. The first is made soon after a host's first boot.
+  (alert "BackupTooOld" "warning" "2h"
+    (
+      "time() - ${backup} > ${toString backupHours} * 3600"
+      + (if backedUp == [ ] then "" else " or ${hasBackups} unless on (node) ${backup}")
+    )
+    "The newest backup of {{ $labels.node }} is older than ${toString backupHours} h, or there is none"
+  )
   # Tokens allow for 30 seconds. 16 is what the kernel says when nothing has set the clock for long.
   (alert "ClockSkew" "warning" "10m"
     "abs(node_time_seconds - timestamp(node_time_seconds)) > 5 or node_timex_sync_status == 0 and node_timex_maxerror_seconds >= 16"
@@ -105,6 +122,49 @@ in
       (alert "GatewayPairDegraded" "warning" "1m"
         ''up{job="gateway"} == 0 and on () sum(up{job="gateway"}) > 0 or haproxy_process_active_peers < ${toString (gateways - 1)} unless on () up{job="gateway"} == 0''
         "The gateway {{ $labels.node }} is away or alone: the next fault may reach users"
+      )
+    ]
+)
+++ (
+  if !clustered then
+    [ ]
+  else
+    [
+      # A copy takes half a minute at most to take over.
+      (alert "DatabaseWithoutPrimary" "critical" "1m" "(count(patroni_primary == 1) or vector(0)) == 0"
+        "No member of the database is its primary: nobody can log in"
+      )
+      (alert "DatabaseClusterDegraded" "warning" "2m"
+        ''up{job="patroni"} == 0 and on () sum(up{job="patroni"}) > 0 or ${behind}''
+        "The database's member {{ $labels.node }} is away, or lacks what was written a minute ago: the next fault may reach users"
+      )
+      # Not only may what is written be lost with the primary: no copy takes over that does not have all of it.
+      (alert "NoSynchronousCopy" "warning" "2m"
+        "sum(patroni_sync_standby) == 0 and on () patroni_primary == 1"
+        "No copy of the database is synchronous: none takes over when the primary is lost"
+      )
+      (alert "FailoverPaused" "warning" "1h" "max(patroni_is_paused) == 1"
+        "Patroni is paused, for an hour: no copy takes over when the primary is lost"
+      )
+      (alert "PostgresRestartPending" "warning" "1h" "patroni_pending_restart == 1"
+        "PostgreSQL on {{ $labels.node }} has settings that it takes up when it is started again"
+      )
+      (alert "EtcdWithoutLeader" "critical" "1m" "(count(etcd_server_has_leader == 1) or vector(0)) == 0"
+        "No member of etcd has a leader: nobody can become the database's primary"
+      )
+      # Also one that runs, and does not reach the others.
+      (alert "EtcdMemberDown" "warning" "1m"
+        ''(up{job="etcd"} == 0 or etcd_server_has_leader == 0) and on () etcd_server_has_leader == 1''
+        "etcd on {{ $labels.node }} is away, or cut off from the others: when more than half are, nobody can become the database's primary"
+      )
+      (alert "EtcdNearQuota" "warning" "10m"
+        "etcd_mvcc_db_total_size_in_bytes / etcd_server_quota_backend_bytes > 0.8"
+        "etcd on {{ $labels.node }} has {{ $value | humanizePercentage }} of the space that it may take: when it is full, nobody can become the database's primary"
+      )
+      # Half of the time after which its members elect another leader.
+      (alert "EtcdDiskSlow" "warning" "10m"
+        "histogram_quantile(0.99, sum by (node, le) (rate(etcd_disk_wal_fsync_duration_seconds_bucket[5m]))) > 0.5"
+        "The disk of {{ $labels.node }} takes {{ $value | humanizeDuration }} to write what etcd decides"
       )
     ]
 )

@@ -6,6 +6,11 @@
   runbooks,
   # How many gateways there are.
   gateways,
+  # Whether the database is a cluster.
+  clustered,
+  # As prometheus.nix has them.
+  backedUp,
+  backupHours,
 }:
 let
   # "critical" is for at once, "warning" for the next working day.
@@ -25,7 +30,15 @@ in
   groups = [
     {
       name = "authstack";
-      rules = import ./alerts.nix { inherit alert gateways; };
+      rules = import ./alerts.nix {
+        inherit
+          alert
+          gateways
+          clustered
+          backedUp
+          backupHours
+          ;
+      };
     }
     {
       name = "authstack-slo";

@@ -10,6 +10,11 @@ let
     ;
   defaults = import ../defaults.nix;
   runbooks = "https://runbooks.example";
+  members = [
+    "data1"
+    "data2"
+    "data3"
+  ];
   rules =
     (import ../prometheus.nix {
       targets.gateway = [
@@ -22,8 +27,16 @@ let
           address = "10.0.0.12:8404";
         }
       ];
+      targets.patroni = map (name: {
+        inherit name;
+        address = "${name}:8008";
+      }) members;
       inherit (defaults.monitoring) scrapeInterval slo;
       inherit runbooks;
+      backedUp = [
+        "data"
+        "watch"
+      ];
     }).rules;
 
   # --- data: a sample each minute. "0+60x9" is ten samples, from 0 on, 60 more each; "@" is as many as needed ---------------------------------
@@ -67,6 +80,7 @@ let
   disk =
     metric: mountpoint: fstype:
     ''${metric}{job="node-exporter",node="watch",mountpoint="${mountpoint}",fstype="${fstype}"}'';
+  backup = host "auth_backup_last_success_timestamp_seconds";
   unit =
     name: ''node_systemd_unit_state{job="node-exporter",node="watch",name="${name}",state="failed"}'';
   upload =
@@ -76,8 +90,32 @@ let
   dropped =
     what: ''zipkin_collector_${what}_dropped_total{job="zipkin",node="watch",transport="http"}'';
 
+  # Of a member of the database, and of etcd on the same host.
+  member = metric: node: ''patroni_${metric}{job="patroni",node="${node}",scope="authstack"}'';
+  etcd = metric: node: ''etcd_${metric}{job="etcd",node="${node}"}'';
+  wal =
+    node: le: ''etcd_disk_wal_fsync_duration_seconds_bucket{job="etcd",node="${node}",le="${le}"}'';
+  ofEach = series: builtins.foldl' (all: node: all // series node) { } members;
+  # data1 is the primary, and data2 has each write when it is acknowledged. As much is written as a quiet service writes.
+  wellClustered = ofEach (node: {
+    ${up "patroni" node} = still 1;
+    ${member "primary" node} = still (if node == "data1" then 1 else 0);
+    ${member "sync_standby" node} = still (if node == "data2" then 1 else 0);
+    ${member "xlog_location" node} = if node == "data1" then "1000000+100x@" else still 0;
+    ${member "xlog_received_location" node} = if node == "data1" then still 0 else "1000000+100x@";
+    ${member "is_paused" node} = still 0;
+    ${member "pending_restart" node} = still 0;
+    ${up "etcd" node} = still 1;
+    ${etcd "server_has_leader" node} = still 1;
+    ${etcd "mvcc_db_total_size_in_bytes" node} = still 1600000000;
+    ${etcd "server_quota_backend_bytes" node} = still 2147483648;
+    ${wal node "0.256"} = growing 199;
+    ${wal node "0.512"} = growing 200;
+    ${wal node "+Inf"} = growing 200;
+  });
+
   # Every log-in counts 6 s⁻¹ as a good one, in time; some have a wrong password.
-  healthy = {
+  healthy = wellClustered // {
     ${up "auth-core" "auth1"} = still 1;
     ${up "auth-core" "auth2"} = still 1;
     ${up "gateway" "gate1"} = still 1;
@@ -127,6 +165,8 @@ let
     ${disk "node_filesystem_avail_bytes" "/image" "squashfs"} = still 0;
     ${disk "node_filesystem_size_bytes" "/image" "squashfs"} = still 100;
     ${disk "node_filesystem_readonly" "/image" "squashfs"} = still 1;
+    # Made in the beginning, and one day has passed in the end.
+    ${backup} = still 0;
     ${host "node_time_seconds"} = growing 60;
     ${host "node_timex_sync_status"} = still 1;
     ${host "node_timex_maxerror_seconds"} = still "0.1";
@@ -142,8 +182,10 @@ let
     ${dropped "messages"} = still 0;
   };
 
-  # --- what must fire on which data. A case without `fires` must not fire ----------------------------------------
+  # --- what must fire on which data, `within` so many minutes. A case without `fires` must not fire ---------------------
 
+  degraded = "The database's member data3 is away, or lacks what was written a minute ago: the next fault may reach users";
+  alone = "etcd on data3 is away, or cut off from the others: when more than half are, nobody can become the database's primary";
   failing =
     share: "${share} of log-ins fail by the service's own fault: the error budget is spent too fast";
   slowed = share: "${share} of log-ins take longer than 2.5 s: the error budget is spent too fast";
@@ -172,7 +214,10 @@ let
       data.${up "auth-core" "auth2"} = still 0;
       data.${up "gateway" "gate1"} = still 0;
       data.${up "gateway" "gate2"} = still 0;
-      fires.critical = "Prometheus reaches only 42.86% of its targets: whatever else is wrong, it may not know";
+      data.${up "patroni" "data1"} = still 0;
+      data.${up "patroni" "data2"} = still 0;
+      data.${up "patroni" "data3"} = still 0;
+      fires.critical = "Prometheus reaches only 46.15% of its targets: whatever else is wrong, it may not know";
     }
     {
       alert = "PublicNameDown";
@@ -211,6 +256,7 @@ let
       alert = "CertificateExpiring";
       # 14 days less twenty minutes, an hour later.
       data.${expires} = still 1212000;
+      within = 60;
       labels = {
         job = "probe";
         node = "watch";
@@ -333,6 +379,7 @@ let
     {
       alert = "DiskFilling";
       data.${disk "node_filesystem_avail_bytes" "/" "ext4"} = still 8;
+      within = 10;
       labels = {
         fstype = "ext4";
         job = "node-exporter";
@@ -355,8 +402,54 @@ let
       fires.warning = "/ of watch has 30% of its space left";
     }
     {
+      # Thirty hours old in the beginning.
+      alert = "BackupTooOld";
+      data.${backup} = still "-108000";
+      minutes = 130;
+      labels = {
+        job = "node-exporter";
+        node = "watch";
+      };
+      fires.warning = "The newest backup of watch is older than 30 h, or there is none";
+    }
+    {
+      alert = "BackupTooOld";
+      data.${backup} = still "-100000";
+      minutes = 130;
+    }
+    {
+      alert = "BackupTooOld";
+      data.${backup} = null;
+      minutes = 130;
+      labels = {
+        job = "node-exporter";
+        node = "watch";
+      };
+      fires.warning = "The newest backup of watch is older than 30 h, or there is none";
+    }
+    {
+      # Nobody knows what is on a host that does not answer; there is another alert for it.
+      alert = "BackupTooOld";
+      data.${backup} = null;
+      data.${up "node-exporter" "watch"} = still 0;
+      minutes = 130;
+    }
+    {
+      # Another host has one, which is none of this one's.
+      alert = "BackupTooOld";
+      data.${backup} = null;
+      data."auth_backup_last_success_timestamp_seconds{job=\"node-exporter\",node=\"data\"}" = still 0;
+      minutes = 130;
+      labels = {
+        job = "node-exporter";
+        node = "watch";
+      };
+      fires.warning = "The newest backup of watch is older than 30 h, or there is none";
+    }
+    {
       alert = "ClockSkew";
       data.${host "node_time_seconds"} = "9+60x@";
+      within = 10;
       labels = {
         job = "node-exporter";
         node = "watch";
@@ -367,6 +460,7 @@ let
       alert = "ClockSkew";
       data.${host "node_timex_sync_status"} = still 0;
       data.${host "node_timex_maxerror_seconds"} = still 16;
+      within = 10;
       labels = {
         job = "node-exporter";
         node = "watch";
@@ -385,8 +479,20 @@ let
       fires.warning = "acme-order-renew-auth.example.org.service has failed on watch";
     }
     {
+      alert = "UnitFailed";
+      data.${unit "patroni.service"} = still 1;
+      labels = {
+        job = "node-exporter";
+        node = "watch";
+        name = "patroni.service";
+        state = "failed";
+      };
+      fires.warning = "patroni.service has failed on watch";
+    }
+    {
       alert = "LogsNotSent";
       data.${restarts} = growing 15;
+      within = 17;
       data.${upload "active"} = still 0;
       data.${upload "activating"} = still 1;
       labels = {
@@ -406,6 +512,7 @@ let
     {
       alert = "LogsNotSent";
       data.${upload "active"} = still 0;
+      within = 17;
       data.${upload "inactive"} = still 1;
       labels = {
         job = "node-exporter";
@@ -430,6 +537,7 @@ let
       alert = "SpansLost";
       data.${''auth_spans_dropped_total{job="auth-core",node="auth1",reason="export_failed"}''} =
         growing 60;
+      within = 7;
       labels = {
         node = "auth1";
         reason = "export_failed";
@@ -440,6 +548,174 @@ let
       alert = "SpansLost";
       data.${''auth_spans_dropped_total{job="auth-core",node="auth1",reason="export_failed"}''} =
         still 60;
+    }
+
+    {
+      alert = "DatabaseWithoutPrimary";
+      data.${member "primary" "data1"} = still 0;
+      fires.critical = "No member of the database is its primary: nobody can log in";
+    }
+    {
+      # What is lost with all of them.
+      alert = "DatabaseWithoutPrimary";
+      data = ofEach (node: {
+        ${member "primary" node} = null;
+      });
+      fires.critical = "No member of the database is its primary: nobody can log in";
+    }
+    {
+      # Another one takes over: that takes its time.
+      alert = "DatabaseWithoutPrimary";
+      data.${member "primary" "data1"} = "1x58 0x@";
+      data.${member "primary" "data2"} = "0x59 1x@";
+    }
+    {
+      alert = "DatabaseClusterDegraded";
+      data.${up "patroni" "data3"} = still 0;
+      labels = {
+        job = "patroni";
+        node = "data3";
+      };
+      fires.warning = degraded;
+    }
+    {
+      # With no other there, it is not one that is away.
+      alert = "DatabaseClusterDegraded";
+      data = ofEach (node: {
+        ${up "patroni" node} = still 0;
+      });
+    }
+    {
+      # It has nothing to say where PostgreSQL does not run.
+      alert = "DatabaseClusterDegraded";
+      data.${member "xlog_received_location" "data3"} = still 0;
+      labels = {
+        job = "patroni";
+        node = "data3";
+        scope = "authstack";
+      };
+      fires.warning = degraded;
+    }
+    {
+      # Two minutes behind, and that is all.
+      alert = "DatabaseClusterDegraded";
+      data.${member "xlog_received_location" "data3"} = "1000000x2 1000000+100x@";
+      labels = {
+        job = "patroni";
+        node = "data3";
+        scope = "authstack";
+      };
+      within = 7;
+      fires.warning = degraded;
+    }
+    {
+      # Half a minute of a busy service.
+      alert = "DatabaseClusterDegraded";
+      data.${member "xlog_location" "data1"} = "1000000+100000000x@";
+      data.${member "xlog_received_location" "data2"} = "950000+100000000x@";
+      data.${member "xlog_received_location" "data3"} = "1000000+100000000x@";
+    }
+    {
+      alert = "NoSynchronousCopy";
+      data.${member "sync_standby" "data2"} = still 0;
+      fires.warning = "No copy of the database is synchronous: none takes over when the primary is lost";
+    }
+    {
+      # Another alert tells.
+      alert = "NoSynchronousCopy";
+      data.${member "primary" "data1"} = still 0;
+      data.${member "sync_standby" "data2"} = still 0;
+    }
+    {
+      alert = "FailoverPaused";
+      data = ofEach (node: {
+        ${member "is_paused" node} = still 1;
+      });
+      within = 62;
+      minutes = 120;
+      fires.warning = "Patroni is paused, for an hour: no copy takes over when the primary is lost";
+    }
+    {
+      # Somebody is at work.
+      alert = "FailoverPaused";
+      data = ofEach (node: {
+        ${member "is_paused" node} = "0x20 1x@";
+      });
+    }
+    {
+      alert = "PostgresRestartPending";
+      data.${member "pending_restart" "data2"} = still 1;
+      within = 62;
+      minutes = 120;
+      labels = {
+        job = "patroni";
+        node = "data2";
+        scope = "authstack";
+      };
+      fires.warning = "PostgreSQL on data2 has settings that it takes up when it is started again";
+    }
+    {
+      # Two of three are lost.
+      alert = "EtcdWithoutLeader";
+      data.${up "etcd" "data1"} = still 0;
+      data.${up "etcd" "data2"} = still 0;
+      data.${etcd "server_has_leader" "data1"} = null;
+      data.${etcd "server_has_leader" "data2"} = null;
+      data.${etcd "server_has_leader" "data3"} = still 0;
+      fires.critical = "No member of etcd has a leader: nobody can become the database's primary";
+    }
+    {
+      # There is another alert for it.
+      alert = "EtcdWithoutLeader";
+      data.${up "etcd" "data3"} = still 0;
+      data.${etcd "server_has_leader" "data3"} = null;
+    }
+    {
+      alert = "EtcdMemberDown";
+      data.${up "etcd" "data3"} = still 0;
+      data.${etcd "server_has_leader" "data3"} = null;
+      labels = {
+        job = "etcd";
+        node = "data3";
+      };
+      fires.warning = alone;
+    }
+    {
+      # It answers Prometheus, and does not reach the others.
+      alert = "EtcdMemberDown";
+      data.${etcd "server_has_leader" "data3"} = still 0;
+      labels = {
+        job = "etcd";
+        node = "data3";
+      };
+      fires.warning = alone;
+    }
+    {
+      # Another alert tells.
+      alert = "EtcdMemberDown";
+      data = ofEach (node: {
+        ${etcd "server_has_leader" node} = still 0;
+      });
+    }
+    {
+      alert = "EtcdNearQuota";
+      data.${etcd "mvcc_db_total_size_in_bytes" "data2"} = still 1800000000;
+      within = 12;
+      labels = {
+        job = "etcd";
+        node = "data2";
+      };
+      fires.warning = "etcd on data2 has 83.82% of the space that it may take: when it is full, nobody can become the database's primary";
+    }
+    {
+      # Of a hundred writes two take longer than half a second.
+      alert = "EtcdDiskSlow";
+      data.${wal "data2" "0.256"} = growing 196;
+      data.${wal "data2" "0.512"} = growing 196;
+      data.${wal "data2" "1.024"} = growing 200;
+      within = 17;
+      labels.node = "data2";
+      fires.warning = "The disk of data2 takes 768ms to write what etcd decides";
     }
 
     # 2 % for the last of eleven hours, of which six hours see a third; Prometheus knows of no others.
@@ -515,6 +791,44 @@ let
     }
   ];
 
+  # --- what panels must show -----------------------------------------------------------------------------------------
+
+  # Of 100 requests 60 take up to 0.1 s, and one takes more than 1 s: a panel that says half, or 99 of 100, must see that.
+  took = metric: labels: le: perMinute: {
+    name = ''${metric}_bucket{job="auth-core",node="auth1"${labels},le="${le}"}'';
+    value = growing perMinute;
+  };
+  times = builtins.listToAttrs (
+    concatMap
+      (of: [
+        (of "0.1" 60)
+        (of "1" 98)
+        (of "2.5" 99)
+        (of "+Inf" 100)
+      ])
+      [
+        (took "auth_hash_seconds" "")
+        (took "auth_hash_queue_seconds" "")
+        (took "auth_request_seconds" '',operation="logIn"'')
+        (took "auth_request_seconds" '',operation="me"'')
+        (took "etcd_disk_wal_fsync_duration_seconds" "")
+      ]
+  );
+  quantiles = filter (query: isIn query.expr "histogram_quantile") (
+    import ./queries.nix { clustered = true; }
+  );
+  expectPanel = query: {
+    expr =
+      if query.legend == "half" then "max(${query.expr}) <= bool 0.1" else "min(${query.expr}) > bool 1";
+    eval_time = "10m";
+    exp_samples = [
+      {
+        labels = "{}";
+        value = 1;
+      }
+    ];
+  };
+
   # --- the files ------------------------------------------------------------------------------------------------------
 
   alerts = concatMap (
@@ -523,7 +837,12 @@ let
   firing = filter (case: case ? fires) cases;
   pages = attrNames (builtins.readDir ../../../docs/runbooks);
   panels = concatMap (dashboard: dashboard.panels) (
-    builtins.attrValues (import ../dashboards { inherit (defaults.monitoring) runbooks slo; })
+    builtins.attrValues (
+      import ../dashboards {
+        inherit (defaults.monitoring) runbooks slo;
+        clustered = true;
+      }
+    )
   );
   linked = concatMap (panel: map (link: baseNameOf link.url) panel.links) panels;
   reference = builtins.readFile ../../../docs/reference/metrics.md;
@@ -566,13 +885,15 @@ let
       };
     }) (attrNames fires);
   };
-  test = case: {
+  test = minutes: case: {
     interval = "1m";
-    input_series = series (minutes case) (healthy // case.data);
+    input_series = series minutes (healthy // case.data);
     alert_rule_test = [
-      (expect (minutes case) case.alert (case.fires or { }) (case.labels or { }))
+      (expect minutes case.alert (case.fires or { }) (case.labels or { }))
     ];
   };
+  # Those whose data is bad from the beginning: an alert that comes too late is none.
+  soon = filter (case: !(case ? minutes)) firing;
 in
 if complaints != [ ] then
   throw (builtins.concatStringsSep "\n" complaints)
@@ -583,7 +904,7 @@ else
       rule_files = [ "rules.json" ];
       # So that three days take seconds.
       evaluation_interval = "5m";
-      tests = map test cases ++ [
+      tests = map (case: test (minutes case) case) cases ++ [
         {
           interval = "1m";
           input_series = series 1440 healthy;
@@ -593,5 +914,17 @@ else
           ];
         }
       ];
+    };
+    "panels.json".tests = [
+      {
+        interval = "30s";
+        input_series = series 20 times;
+        promql_expr_test = map expectPanel quantiles;
+      }
+    ];
+    "soon.json" = {
+      rule_files = [ "rules.json" ];
+      evaluation_interval = "1m";
+      tests = map (case: test (case.within or 5) case) soon;
     };
   }

@@ -8,22 +8,26 @@ let
     (target "auth2" "127.77.0.12:8080")
     (target "auth3" "127.77.0.13:8080")
   ];
-  prometheus = import ../prometheus.nix {
-    inherit (defaults.monitoring) runbooks scrapeInterval slo;
-    ruleFiles = [ "/lab/parts/prometheus/rules.json" ];
-    targets = {
-      alertmanager = [ (target "alertmanager" "127.77.0.22:9093") ];
-      auth-core = cores;
-      gateway = [
-        (target "gateway" "127.77.0.1:8404")
-        (target "gateway2" "127.77.0.2:8404")
-      ];
-      node-exporter = [ (target "node-exporter" "127.77.0.23:9100") ];
-      postgres-exporter = [ (target "postgres-exporter" "127.77.0.26:9187") ];
-      probe = [ (target "probe" "127.77.0.27:9412") ];
-      prometheus = [ (target "prometheus" "127.77.0.21:9090") ];
-      zipkin = [ (target "zipkin" "127.77.0.24:9411") ];
+  prometheusOf =
+    databases:
+    import ../prometheus.nix {
+      inherit (defaults.monitoring) runbooks scrapeInterval slo;
+      ruleFiles = [ "/lab/parts/prometheus/rules.json" ];
+      targets = targets // databases;
     };
+  prometheus = prometheusOf { };
+  targets = {
+    alertmanager = [ (target "alertmanager" "127.77.0.22:9093") ];
+    auth-core = cores;
+    gateway = [
+      (target "gateway" "127.77.0.1:8404")
+      (target "gateway2" "127.77.0.2:8404")
+    ];
+    node-exporter = [ (target "node-exporter" "127.77.0.23:9100") ];
+    postgres-exporter = [ (target "postgres-exporter" "127.77.0.26:9187") ];
+    probe = [ (target "probe" "127.77.0.27:9412") ];
+    prometheus = [ (target "prometheus" "127.77.0.21:9090") ];
+    zipkin = [ (target "zipkin" "127.77.0.24:9411") ];
   };
   zipkin = import ../zipkin.nix {
     ip = "127.77.0.24";
@@ -62,7 +66,7 @@ in
       listen = "127.77.0.1:8443";
       statsListen = "127.77.0.1:8404";
       certificate = "/lab/keys/gateway.pem";
-      retryBudget = "/retry-budget.lua";
+      lua = name: "/${name}";
       spans = "/spans.sock";
       hosts = [ "127.77.0.1" ];
       nodes = cores;
@@ -103,5 +107,8 @@ in
   );
   "prometheus.json" = pretty prometheus.config;
   "rules.json" = pretty prometheus.rules;
+  "rules-ha.json" =
+    pretty
+      (prometheusOf { patroni = [ (target "postgres1" "127.77.0.51:8008") ]; }).rules;
   "zipkin" = builtins.concatStringsSep "\n" (zipkin.java ++ zipkin.arguments) + "\n";
 }

@@ -8,6 +8,7 @@ let
     prometheusUrl = "http://127.0.0.1:9090";
     folder = "/dashboards";
     inherit (defaults.monitoring) runbooks slo;
+    clustered = true;
   };
   pretty = import ./pretty.nix;
   zipkin =
@@ -25,7 +26,7 @@ let
     listen = "127.0.0.1:8443";
     statsListen = "127.0.0.1:8404";
     certificate = "/keys/gateway.pem";
-    retryBudget = "/retry-budget.lua";
+    lua = name: "/${name}";
     hosts = [ "auth.example.org" ];
     nodes = [
       {
@@ -60,8 +61,24 @@ let
         }
       ];
       node-exporter = [ ];
+      patroni = [
+        {
+          name = "data1";
+          address = "10.0.0.3:8008";
+        }
+      ];
+      etcd = [
+        {
+          name = "data1";
+          address = "10.0.0.3:2381";
+        }
+      ];
     };
     coreCa = "/keys/cores-ca.pem";
+    backedUp = [
+      "auth1"
+      "auth2"
+    ];
     ruleFiles = [ "/etc/rules.json" ];
     scrapeInterval = "5s";
     inherit (defaults.monitoring) runbooks slo;
@@ -235,6 +252,6 @@ in
 
   "grafana-datasources.json" = pretty grafana.datasources;
   # What each panel of each dashboard asks, and one dashboard in full: Grafana's notation is long.
-  "grafana-queries.json" = pretty (import ./queries.nix);
+  "grafana-queries.json" = pretty (import ./queries.nix { clustered = true; });
   "grafana-database.json" = pretty grafana.dashboards."database.json";
 }

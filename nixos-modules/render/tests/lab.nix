@@ -2,10 +2,11 @@
 let
   pretty = import ./pretty.nix;
   inherit (builtins) fromJSON fromTOML;
-  inherit
+  partsOf =
+    topology:
     (import ../../../lab/topology.nix {
       settings = builtins.toJSON {
-        topology = "cluster";
+        inherit topology;
         network = "127.77.0";
         directory = "/lab";
         scratch = "/scratch";
@@ -17,11 +18,14 @@ let
             })
             [
               "auth-core"
+              "etcd"
               "grafana"
               "haproxy"
               "initdb"
               "java"
+              "patroni"
               "pg_isready"
+              "pg_rewind"
               "postgres"
               "prometheus"
               "prometheus-alertmanager"
@@ -37,10 +41,14 @@ let
         scrypt = null;
         parts = null;
       };
-    })
-    parts
-    ;
-  part = name: builtins.head (builtins.filter (part: part.name == name) parts);
+    }).parts;
+  partOf =
+    topology:
+    let
+      parts = partsOf topology;
+    in
+    name: builtins.head (builtins.filter (part: part.name == name) parts);
+  part = partOf "cluster";
 in
 {
   "alertmanager.json" = pretty (fromJSON (part "alertmanager").files."alertmanager.json");
@@ -54,17 +62,21 @@ in
       [
         (toString ../haproxy/ask-core.lua)
         (toString ../haproxy/retry-budget.lua)
+        (toString ../haproxy/wait-for-node.lua)
         "/lab/parts/gateway/keys"
         "/lab/parts/gateway/spans.sock"
       ]
       [
         "/ask-core.lua"
         "/retry-budget.lua"
+        "/wait-for-node.lua"
         "/keys"
         "/spans.sock"
       ]
       (part "gateway").files."haproxy.cfg";
   "prometheus.json" = pretty (fromJSON (part "prometheus").files."prometheus.json");
   "rules.json" = pretty (fromJSON (part "prometheus").files."rules.json");
+  # Where the database is a cluster.
+  "rules-ha.json" = pretty (fromJSON (partOf "ha" "prometheus").files."rules.json");
   "zipkin" = builtins.concatStringsSep "\n" (builtins.tail (part "zipkin").command) + "\n";
 }
