@@ -18,20 +18,47 @@
             }
           )
         );
+
+      # Of a checkout with changes nobody knows what it is.
+      withCommit =
+        pkgs: package:
+        if self ? rev then
+          pkgs.callPackage ./nix/with-commit.nix { } {
+            inherit package;
+            inherit (self) rev;
+          }
+        else
+          package;
+      # The commit is in what servers get from here, and in no check.
+      core = {
+        # There once, where it is imported twice.
+        key = "authstack-auth-core";
+        imports = [
+          ./nixos-modules/auth-core.nix
+          (
+            { pkgs, ... }:
+            {
+              services.authstack.auth-core.package = lib.mkDefault (
+                withCommit pkgs (pkgs.callPackage ./auth-core/package.nix { })
+              );
+            }
+          )
+        ];
+      };
     in
     {
       overlays.default = import ./nix/overlay.nix;
 
       packages = forEachSystem (pkgs: {
         inherit (pkgs.authstack)
-          auth-core
           lab
           loadtests
           options-doc
           sample-service
           zipkin-server
           ;
-        default = pkgs.authstack.auth-core;
+        auth-core = withCommit pkgs pkgs.authstack.auth-core;
+        default = withCommit pkgs pkgs.authstack.auth-core;
       });
 
       apps = forEachSystem (pkgs: {
@@ -49,8 +76,11 @@
 
       # By path within each, so that a part that is imported twice is there once.
       nixosModules = {
-        default.imports = [ ./nixos-modules ];
-        auth-core.imports = [ ./nixos-modules/auth-core.nix ];
+        default.imports = [
+          ./nixos-modules
+          core
+        ];
+        auth-core = core;
         gateway.imports = [ ./nixos-modules/gateway.nix ];
         monitoring.imports = [ ./nixos-modules/monitoring.nix ];
       };
@@ -96,6 +126,17 @@
                 printf 'auth-core and all it needs take %s MB:\n%s\n' $((bytes / 1000000)) "$paths" | tee $out
                 [ $bytes -le 80000000 ] || { echo 'that is more than 80 MB' >&2; exit 1; }
               '';
+          commit =
+            let
+              core = pkgs.callPackage ./nix/with-commit.nix { } {
+                package = pkgs.authstack.auth-core;
+                rev = "0123456789abcdef0123456789abcdef01234567";
+              };
+            in
+            pkgs.runCommand "auth-core-commit" { } ''
+              said=$(${lib.getExe core} --version | tee $out)
+              [ "$said" = 'auth-core ${core.version} (commit 0123456789ab)' ] || { echo "$said" >&2; exit 1; }
+            '';
           options-doc = pkgs.runCommand "options-doc-check" { } ''
             if ! diff -u ${./docs/reference/options.md} ${pkgs.authstack.options-doc}; then
               echo 'The reference is not what the modules say: cp $(nix build --print-out-paths .#options-doc) docs/reference/options.md' >&2
@@ -104,9 +145,17 @@
             touch $out
           '';
         }
-        # The template's fleet, tested as its user would test it.
+        # The template's fleet, tested as its user would test it, once it runs.
         // lib.mapAttrs' (name: lib.nameValuePair "template-${name}") (
-          self.lib.testStack (import ./templates/server/fleet.nix // { inherit pkgs; })
+          let
+            fleet = import ./templates/server/fleet.nix;
+          in
+          self.lib.testStack {
+            inherit pkgs;
+            inherit (fleet) nodes;
+            scenarios = fleet.scenarios ++ [ "upgrade" ];
+            upgradeFrom = import ./vm-tests/other-commit.nix { inherit pkgs; };
+          }
         )
       );
     };

@@ -16,7 +16,9 @@ let
     "core2"
     "core3"
     "watch"
-    "data"
+    "data1"
+    "data2"
+    "data3"
   ] (_: ./cluster.nix);
 
   built =
@@ -36,6 +38,10 @@ let
       refused = lib.filter (entry: !entry.assertion) config.assertions;
       ours = lib.filter (unit: config.systemd.units ? ${unit}) [
         "auth-core.service"
+        "authstack-database-proxy.service"
+        "authstack-backup.service"
+        "etcd.service"
+        "patroni.service"
         "haproxy.service"
         "prometheus.service"
         "alertmanager.service"
@@ -57,6 +63,12 @@ in
 assert lib.hasInfix (lib.replaceStrings [ "\n" ] [ "\n   " ] (
   builtins.readFile ./protected-service.nix
 )) (builtins.readFile ../docs/how-to/protect-my-service.md);
+# A fleet of one, which says nothing of its roles, can be tested as docs/how-to/test-my-configuration.md tells.
+assert
+  (import ../vm-tests/stack.nix {
+    inherit pkgs;
+    inherit ((import ./single-node.nix).services.authstack) nodes;
+  }).login.drvPath != "";
 pkgs.linkFarm "examples" (
   lib.mapAttrsToList (name: example: {
     inherit name;

@@ -1,6 +1,6 @@
-# Two gateways with one floating address, three cores, a database and a monitor. Every host imports this same file; what it
-# does follows from its name.
-{ config, lib, ... }:
+# Two gateways with one floating address, three cores, a database on three machines and a monitor: any one of them may be lost. Every host imports
+# this same file; what it does follows from its name.
+{ config, ... }:
 let
   host = config.networking.hostName;
 in
@@ -25,18 +25,35 @@ in
       core3.weight = 50;
       watch.address = "10.0.0.31";
       watch.roles = [ "monitor" ];
-      data.address = "10.0.0.41";
-      data.roles = [ "database" ];
+      data1.address = "10.0.0.41";
+      data1.roles = [ "database" ];
+      data2.address = "10.0.0.42";
+      data2.roles = [ "database" ];
+      data3.address = "10.0.0.43";
+      data3.roles = [ "database" ];
     };
 
-    auth-core = {
-      # Brought to the cores by sops-nix, agenix, or by hand.
-      keys.directory = "/run/secrets/authstack-keys";
-      database = {
-        type = "postgresql";
-        url = "postgres://auth-core@10.0.0.41:5432/auth-core";
-        passwordFile = "/run/secrets/authstack-database-password";
-      };
+    # Secrets are brought to the hosts by sops-nix, agenix, or by hand: certificates to all, each its own.
+    internalTls = {
+      ca = "/run/secrets/authstack-ca.pem";
+      certificate = "/run/secrets/authstack-${host}.pem";
+      key = "/run/secrets/authstack-${host}-key.pem";
+    };
+    # To cores.
+    auth-core.keys.directory = "/run/secrets/authstack-keys";
+    # To cores, and to the hosts of the database.
+    auth-core.database.passwordFile = "/run/secrets/authstack-database-password";
+    # To the hosts of the database.
+    database.cluster = {
+      enable = true;
+      superuserPasswordFile = "/run/secrets/authstack-database-superuser";
+      replicationPasswordFile = "/run/secrets/authstack-database-replication";
+    };
+
+    # Each host of the database makes them, from its own copy.
+    backup = {
+      enable = true;
+      recipients = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" ];
     };
 
     gateway = {
@@ -60,36 +77,4 @@ in
       }
     ];
   };
-
-  services.postgresql = lib.mkIf (host == "data") {
-    enable = true;
-    enableTCPIP = true;
-    ensureDatabases = [ "auth-core" ];
-    ensureUsers = [
-      {
-        name = "auth-core";
-        ensureDBOwnership = true;
-      }
-    ];
-    authentication = "host auth-core auth-core 10.0.0.0/24 scram-sha-256";
-  };
-  systemd.services.auth-core-password = lib.mkIf (host == "data") {
-    description = "Give the database's user its password";
-    wantedBy = [ "multi-user.target" ];
-    requires = [ "postgresql.target" ];
-    after = [ "postgresql.target" ];
-    path = [ config.services.postgresql.package ];
-    script = ''
-      psql --set=password="$(cat "$CREDENTIALS_DIRECTORY/password")" <<'END'
-      ALTER ROLE "auth-core" PASSWORD :'password';
-      END
-    '';
-    serviceConfig = {
-      Type = "oneshot";
-      RemainAfterExit = true;
-      User = "postgres";
-      LoadCredential = "password:/run/secrets/authstack-database-password";
-    };
-  };
-  networking.firewall.interfaces.eth1.allowedTCPPorts = lib.mkIf (host == "data") [ 5432 ];
 }

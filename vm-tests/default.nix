@@ -6,6 +6,9 @@ let
 
   files = {
     acme = ./acme.nix;
+    backup = ./backup.nix;
+    backup-postgresql = ./backup-postgresql.nix;
+    cluster = ./cluster.nix;
     durability = ./durability.nix;
     failover = ./failover.nix;
     gateway = ./gateway.nix;
@@ -13,12 +16,17 @@ let
     keys = ./keys.nix;
     late-address = ./late-address.nix;
     login = ./login.nix;
+    limits = ./limits.nix;
     logs = ./logs.nix;
     observability = ./observability.nix;
+    overload = ./overload.nix;
+    pgbouncer = ./pgbouncer.nix;
     rate-limit = ./rate-limit.nix;
+    rotation = ./rotation.nix;
     single-node = ./single-node.nix;
     tls = ./tls.nix;
     two-gateways = ./two-gateways.nix;
+    upgrade = ./upgrade.nix;
   };
 
   run = import ./run.nix { inherit pkgs; };

@@ -69,6 +69,14 @@
         core1.start()
         wait_until(core1, "UP")
 
+    with subtest("all cores are restarted at once, as by an upgrade"):
+        for core in cores:
+            core.succeed("systemctl restart --no-block auth-core.service")
+        for core in cores:
+            wait_until(core, "DOWN")
+        for core in cores:
+            wait_until(core, "UP")
+
     with subtest("no request failed meanwhile"):
         report = end_load(client)
         t.assertEqual(report["failed"], 0, report)

@@ -72,26 +72,32 @@ def give_addresses(client, gateway):
     gateway.succeed(f"ip route replace 10.77.0.0/24 via {address}")
 
 
-def begin_load(client, users=40, rate=20):
-    """Puts the session load on the gateway, in the background, until `end_load`. Each iteration comes from another address,
+def ask(monitor, query):
+    """Prometheus' answer: a list of series."""
+    answer = monitor.succeed(f"curl --silent --data-urlencode {shlex.quote('query=' + query)} http://127.0.0.1:9090/api/v1/query")
+    return json.loads(answer)["data"]["result"]
+
+
+def begin_load(client, scenario="session", pace="--users 40 --throttle-requests 20", unit="load"):
+    """Puts a scenario of authload's on the gateway, in the background, until `end_load`. Each iteration comes from another address,
     as limits count by them."""
     for gateway in gateways:
         give_addresses(client, gateway)
     client.succeed(
-        "systemd-run --unit=load --property=Type=oneshot --property=RemainAfterExit=yes --no-block --setenv=PATH=$PATH"
-        f" sh -c 'exec authload run session --url https://{DOMAIN} --ca /tmp/ca.pem --from 10.77.0.0/24 --users {users} --throttle-requests {rate}"
-        " --run-time 3600 --report /tmp/load.json > /tmp/load.txt 2>&1'"
+        f"systemd-run --unit={unit} --property=Type=oneshot --property=RemainAfterExit=yes --no-block --setenv=PATH=$PATH"
+        f" sh -c 'exec authload run {scenario} --url https://{DOMAIN} --ca /tmp/ca.pem --from 10.77.0.0/24 {pace}"
+        f" --run-time 3600 --report /tmp/{unit}.json > /tmp/{unit}.txt 2>&1'"
     )
     # It prints nothing before its end, but its users' connections are there to see.
     client.wait_until_succeeds("ss -Htn state established '( dport = :443 )' | grep -q 10.77.0.", timeout=30)
 
 
-def end_load(client):
+def end_load(client, unit="load"):
     """Ends the load, keeps its report as the test's output, and returns it."""
-    running = client.succeed("systemctl show --property=SubState --value load").strip()
-    assert running == "start", "the load ended by itself:\n" + client.succeed("cat /tmp/load.txt")
-    client.succeed("systemctl kill --signal=INT load")
-    client.wait_until_succeeds("systemctl show --property=SubState load | grep -E 'exited|failed'", timeout=60)
-    print(client.succeed("cat /tmp/load.txt"))
-    client.copy_from_machine("/tmp/load.json")
-    return json.loads(client.succeed("cat /tmp/load.json"))
+    running = client.succeed(f"systemctl show --property=SubState --value {unit}").strip()
+    assert running == "start", "the load ended by itself:\n" + client.succeed(f"cat /tmp/{unit}.txt")
+    client.succeed(f"systemctl kill --signal=INT {unit}")
+    client.wait_until_succeeds(f"systemctl show --property=SubState {unit} | grep -E 'exited|failed'", timeout=60)
+    print(client.succeed(f"cat /tmp/{unit}.txt"))
+    client.copy_from_machine(f"/tmp/{unit}.json")
+    return json.loads(client.succeed(f"cat /tmp/{unit}.json"))

@@ -14,29 +14,15 @@
       sending =
         {
           config,
-          lib,
           pkgs,
           ...
         }:
         let
           stack = config.services.authstack;
-          certificates = pkgs.runCommand "throwaway-certificates" { nativeBuildInputs = [ pkgs.openssl ]; } ''
-            mkdir $out
-            cd $out
-            new="-x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 30"
-            for authority in ca stranger-ca; do
-              openssl req $new -subj "/CN=$authority" -addext keyUsage=critical,keyCertSign -keyout $authority-key.pem -out $authority.pem
-            done
-            certify() {
-              openssl req $new -CA $1.pem -CAkey $1-key.pem -addext basicConstraints=critical,CA:FALSE \
-                -subj "/CN=$2" -addext "subjectAltName=DNS:$2,IP:$3" -keyout "$2-key.pem" -out "$2.pem"
-            }
-            ${lib.concatStrings (
-              lib.mapAttrsToList (name: node: "certify ca ${name} ${node.address}\n") stack.nodes
-            )}
-            certify stranger-ca stranger 192.168.1.99
-            chmod a+r *
-          '';
+          certificates = import ./certificates.nix {
+            inherit pkgs;
+            inherit (stack) nodes;
+          };
         in
         {
           environment.systemPackages = [ pkgs.curl ];
@@ -142,23 +128,22 @@
         t.assertEqual(lines(first), ["core", "gateway"])
 
     with subtest("a host that cannot send is told of, though for systemd it never fails"):
-        def ask(query):
-            answer = monitor.succeed(f"curl --silent --data-urlencode {shlex.quote('query=' + query)} http://127.0.0.1:9090/api/v1/query")
-            return [float(series["value"][1]) for series in json.loads(answer)["data"]["result"]]
+        def values(query):
+            return [float(series["value"][1]) for series in ask(monitor, query)]
 
         upload = "name='systemd-journal-upload.service',node='core1'"
         restarts = f"node_systemd_service_restart_total{{{upload}}}"
         monitor.wait_for_unit("prometheus.service")
         with monitor.nested("waiting until Prometheus knows of core1"):
-            retry(lambda _: len(ask(restarts)) == 1, 60)
-        before = ask(restarts)[0]
+            retry(lambda _: len(values(restarts)) == 1, 60)
+        before = values(restarts)[0]
         monitor.succeed("systemctl stop authstack-logs.service")
         with monitor.nested("waiting until the sender was started again twice"):
-            retry(lambda _: ask(restarts) > [before + 1], 120)
-        t.assertEqual(ask(f"node_systemd_unit_state{{{upload},state='failed'}}"), [0])
+            retry(lambda _: values(restarts) > [before + 1], 120)
+        t.assertEqual(values(f"node_systemd_unit_state{{{upload},state='failed'}}"), [0])
         # It fires when it is so for a quarter of an hour.
         with monitor.nested("waiting until the alert is pending"):
-            retry(lambda _: len(ask("ALERTS{alertname='LogsNotSent',node='core1'}")) == 1, 60)
+            retry(lambda _: len(values("ALERTS{alertname='LogsNotSent',node='core1'}")) == 1, 60)
         monitor.succeed("systemctl start authstack-logs.service")
 
     with subtest("only the fleet's hosts are taken in"):

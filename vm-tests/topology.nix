@@ -15,13 +15,17 @@ let
       "monitor"
     ];
     database.roles = [ "database" ];
+    # Members of a cluster, where a test has one.
+    database1.roles = [ "database" ];
+    database2.roles = [ "database" ];
+    database3.roles = [ "database" ];
   };
 
   # Keys that come from outside in real life. Nothing that these tests protect.
   throwawaySecrets =
-    pkgs:
+    { config, pkgs, ... }:
     pkgs.runCommand "throwaway-secrets"
-      { nativeBuildInputs = [ (pkgs.callPackage ../auth-core/package.nix { }) ]; }
+      { nativeBuildInputs = [ config.services.authstack.auth-core.package ]; }
       ''
         mkdir $out
         auth-core keys generate --set tokens.key_directory=$out/keys
@@ -58,13 +62,52 @@ let
       };
   };
 
+  # A host of a database that is on three machines, and what it takes to be one.
+  clustered =
+    { config, pkgs, ... }:
+    let
+      stack = config.services.authstack;
+    in
+    {
+      environment.etc = {
+        "throwaway-certificates".source = import ./certificates.nix {
+          inherit pkgs;
+          inherit (stack) nodes;
+        };
+        "throwaway-superuser-password".text = "throwaway-superuser";
+        "throwaway-replication-password".text = "throwaway-replication";
+      };
+      services.authstack = {
+        database.cluster = {
+          enable = true;
+          readReplicas = true;
+          superuserPasswordFile = "/etc/throwaway-superuser-password";
+          replicationPasswordFile = "/etc/throwaway-replication-password";
+        };
+        internalTls = {
+          ca = "/etc/throwaway-certificates/ca.pem";
+          certificate = "/etc/throwaway-certificates/${stack.host}.pem";
+          key = "/etc/throwaway-certificates/${stack.host}-key.pem";
+        };
+      };
+    };
+
   # A core that shares its accounts with others shares its keys, too.
   sharing =
-    { pkgs, ... }:
+    { config, pkgs, ... }@host:
+    let
+      secrets = throwawaySecrets host;
+    in
     {
-      environment.etc."throwaway-secrets".source = throwawaySecrets pkgs;
+      environment.etc."throwaway-secrets".source = secrets;
+      # A copy, since keys are rotated by what is done to their folder.
+      systemd.tmpfiles.rules = [
+        "C /var/lib/throwaway-keys 0700 root root - ${secrets}/keys"
+        # Everybody can read what is in the store.
+        "Z /var/lib/throwaway-keys ~0700 root root"
+      ];
       services.authstack.auth-core = {
-        keys.directory = lib.mkForce "/etc/throwaway-secrets/keys";
+        keys.directory = lib.mkForce "/var/lib/throwaway-keys";
         database.passwordFile = lib.mkForce "/etc/throwaway-secrets/database-password";
       };
     };
@@ -77,7 +120,11 @@ in
     {
       names,
       fleet ? ourFleet,
+      # What makes a host part of the fleet: of this version, or of another.
+      authstack ? ../nixos-modules,
       modules ? [ ],
+      # Of the cost of a hash, the logarithm of N: a cheap one, but for tests that are about it.
+      hashCost ? 10,
     }:
     let
       nodes = lib.filterAttrs (name: _: lib.elem name names) fleet;
@@ -89,29 +136,37 @@ in
       virtual = "192.168.1.250";
       several = lib.length gateways > 1;
       withDatabase = lib.elem "database" names;
+      withCluster = !withDatabase && lib.elem "database1" names;
       inFleet = name: {
         imports = [
-          ../nixos-modules
+          authstack
         ]
         ++ modules
-        ++ lib.optional (withDatabase && lib.elem "core" nodes.${name}.roles) sharing;
+        ++ lib.optional (withDatabase && lib.elem "core" nodes.${name}.roles) sharing
+        ++ lib.optionals withCluster [
+          sharing
+          clustered
+        ];
         services.authstack = {
           domain = lib.mkForce domain;
           host = name;
           openFirewall = true;
           nodes = lib.mkForce (lib.mapAttrs (name: node: node // { address = address name; }) nodes);
           auth-core = {
-            # A cheap hash: these tests are not about its cost.
             settings.password.scrypt = lib.mkForce {
-              log_n = 10;
+              log_n = hashCost;
               r = 8;
               p = 1;
             };
-            settings.drain_seconds = lib.mkDefault 2;
             database = lib.mkIf withDatabase {
               type = lib.mkForce "postgresql";
               url = lib.mkForce "postgres://auth-core@${address "database"}:5432/auth-core";
             };
+          };
+          # Somebody's own would have `database` for a member.
+          database.cluster = lib.mkIf withDatabase {
+            enable = lib.mkForce false;
+            pgbouncer.enable = lib.mkForce false;
           };
           gateway = {
             tls.source = lib.mkForce "internal-ca";
@@ -147,6 +202,16 @@ in
       virtualisation.cores = lib.mkDefault (if isMonitor then 2 else 1);
     };
 
+  # The first gateway.
+  frontOf =
+    {
+      names,
+      fleet ? ourFleet,
+    }:
+    lib.findFirst (name: lib.elem "gateway" (fleet.${name}.roles or [ ])) null (
+      lib.sort lib.lessThan names
+    );
+
   # Lines of Python that give the machines the names by which scripts know them.
   namesInScripts =
     {
@@ -166,5 +231,6 @@ in
       gateways = [${lib.concatStringsSep ", " (variables "gateway")}]
       front = gateways[0]
       cores = [${lib.concatStringsSep ", " (variables "core")}]
+      databases = [${lib.concatStringsSep ", " (variables "database")}]
     '';
 }

@@ -86,7 +86,7 @@ in
             [first] = holders()
             [second] = [gateway for gateway in gateways if gateway is not first]
             users = 20
-            begin_load(client, users=users, rate=10)
+            begin_load(client, pace=f"--users {users} --throttle-requests 10")
             begin_probe()
             client.wait_until_succeeds("test $(wc -l < /tmp/probe) -ge 20", timeout=30)
             if what == "HAProxy hangs":

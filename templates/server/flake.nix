@@ -2,9 +2,11 @@
   # OWNER is who hosts the repository.
   inputs.authstack.url = "github:OWNER/authstack";
   inputs.nixpkgs.follows = "authstack/nixpkgs";
+  # What the servers run, once they do: for the scenario "upgrade", as docs/how-to/test-my-configuration.md tells.
+  # inputs.authstack-running.url = "github:OWNER/authstack/COMMIT";
 
   outputs =
-    { nixpkgs, authstack, ... }:
+    { nixpkgs, authstack, ... }@inputs:
     let
       system = "x86_64-linux";
       fleet = import ./fleet.nix;
@@ -31,6 +33,7 @@
       checks.${system} = authstack.lib.testStack {
         pkgs = nixpkgs.legacyPackages.${system};
         inherit (fleet) nodes scenarios;
+        # upgradeFrom = inputs.authstack-running;
       };
     };
 }

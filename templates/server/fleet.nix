@@ -17,5 +17,8 @@
   scenarios = [
     "login"
     "failover"
+    "limits"
+    "overload"
+    "rotation"
   ];
 }
