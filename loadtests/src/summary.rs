@@ -257,6 +257,13 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_run_that_asked_nothing_fails() {
+        let report = report_on(&Samples::default(), Load::default());
+        assert!(!report.passed);
+        assert_eq!(report.problems, ["no request was made"]);
+    }
+
+    #[test]
     fn requests_may_fail_where_a_threshold_says_how_many() {
         let mut samples = Samples::default();
         samples.add(Duration::ZERO, succeeded(Operation::Me, 1));

@@ -16,6 +16,10 @@ use serde_json::json;
 /// How long a request may take unless `--timeout` says otherwise; one that takes longer has failed.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// An idle connection is closed after this long, before the gateway does so: who uses one at the very moment when it is closed gets no
+/// answer, and nothing is wrong with the service.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// So many addresses keep a client with its connections.
 const MOST_KEPT: usize = 1024;
 
@@ -129,6 +133,7 @@ impl Target {
         let mut builder = Client::builder()
             .user_agent(concat!("authload/", env!("CARGO_PKG_VERSION")))
             .timeout(self.timeout)
+            .pool_idle_timeout(IDLE)
             .redirect(redirect::Policy::none())
             .no_proxy()
             .local_address(source);
