@@ -3,10 +3,12 @@
   callPackage,
   authstack,
   coreutils,
+  etcd,
   writeShellApplication,
   grafana,
   haproxy,
   jre_headless,
+  patroni,
   postgresql,
   prometheus,
   util-linux,
@@ -40,9 +42,11 @@ writeShellApplication {
     authstack.loadtests
     authstack.sample-service
     coreutils
+    etcd
     grafana
     haproxy
     jre_headless
+    patroni
     postgresql
     prometheus
     util-linux

@@ -4,7 +4,8 @@
 # NixOS deploys. Answers { parts = [ … ]; leftOut = [ … ]; missing = [ … ]; defaults; }, which lab/src/topology.rs describes.
 #
 # `settings` is JSON text:
-#   topology   "single" (two nodes on one SQLite file) or "cluster" (two gateways, three nodes on PostgreSQL)
+#   topology   "single" (two nodes on one SQLite file), "cluster" (two gateways, three nodes on PostgreSQL), or "ha" (the same, on a
+#              PostgreSQL that survives its machine)
 #   network    the first three bytes of the loopback network that is the stack's own, such as "127.77.0"
 #   directory  where state and configuration live; made, and filled with keys and certificates, by `lab`
 #   scratch    an empty directory outside of it for PostgreSQL, which does not run as root
@@ -39,9 +40,23 @@ let
     probe = "${lab.network}.27";
     sample1 = "${lab.network}.31";
     sample2 = "${lab.network}.32";
+    etcd = number: "${lab.network}.4${number}";
+    member = number: "${lab.network}.5${number}";
   };
 
-  onPostgres = lab.topology == "cluster";
+  onPostgres = lab.topology != "single";
+  # The part at `address.postgres`, and who owns the cores' database there.
+  databasePart = if lab.topology == "ha" then "database" else "postgres";
+  databaseUrl =
+    if lab.topology == "ha" then
+      "postgres://authcore@${address.postgres}:5432/authcore"
+    else
+      "postgres://authcore@${address.postgres}:5432/postgres";
+  replicaUrl =
+    if lab.topology == "ha" then
+      "postgres://authcore@${address.postgres}:${port.postgresqlReplicas}/authcore"
+    else
+      null;
   nodes =
     map
       (number: {
@@ -91,6 +106,8 @@ let
     inherit
       address
       coreCa
+      databasePart
+      databaseUrl
       defaults
       directory
       gateways
@@ -105,6 +122,7 @@ let
       port
       programs
       render
+      replicaUrl
       runningGateways
       runningNodes
       scratch
@@ -112,7 +130,8 @@ let
       ;
   };
   all =
-    optionals onPostgres (import ./topology/database.nix stack)
+    optionals (lab.topology == "cluster") (import ./topology/database.nix stack)
+    ++ optionals (lab.topology == "ha") (import ./topology/database-cluster.nix stack)
     ++ import ./topology/cores.nix stack
     ++ (import ./topology/services.nix stack).parts
     ++ import ./topology/gateways.nix stack

@@ -50,13 +50,41 @@ async fn ask(socket: &Path, command: &str) -> Result<String> {
     Ok(answer)
 }
 
+/// The statistics of all servers, and of nothing else.
+const OF_SERVERS: &str = "show stat -1 4 -1";
+
+impl Server {
+    /// Whether it gets requests. One that is not checked does.
+    pub fn is_up(&self) -> bool {
+        matches!(self.status.as_str(), "UP" | "no")
+    }
+}
+
 /// All servers of a gateway.
 ///
 /// # Errors
 /// When the gateway does not answer.
 pub async fn servers(socket: &Path) -> Result<Vec<Server>> {
-    const OF_SERVERS: &str = "show stat -1 4 -1";
     Ok(in_statistics(&admin(socket, OF_SERVERS).await?))
+}
+
+/// The sum of a column of the statistics (HAProxy's Management Guide, 9.1), such as `scur`, over all servers that lead to `part`.
+///
+/// # Errors
+/// When the gateway does not answer, or there is no such column.
+pub async fn count(socket: &Path, part: &str, column: &str) -> Result<u64> {
+    let csv = admin(socket, OF_SERVERS).await?;
+    let mut lines = csv.lines().map(fields);
+    let names = lines.next().unwrap_or_default();
+    let number = names.iter().position(|name| name == column);
+    let number = number.with_context(|| format!("the statistics have no column {column}"))?;
+    let of_part = lines.filter(|fields| {
+        let name = fields.get(1).and_then(|name| name.split(':').next());
+        name == Some(part)
+    });
+    Ok(of_part
+        .filter_map(|fields| fields.get(number)?.parse::<u64>().ok())
+        .sum())
 }
 
 /// The servers of a table of statistics (HAProxy's Management Guide, 9.1), whose first line names its columns.

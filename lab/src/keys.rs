@@ -1,4 +1,4 @@
-//! The stack's secrets: a test CA, the certificates of gateways and nodes, the key that signs tokens, the passwords of the database and of the canary.
+//! The stack's secrets: a test CA, the certificates of gateways and nodes, the key that signs tokens, the passwords of the database, of its members among each other, and of the canary.
 //!
 //! Made on the first run and kept, except for the certificates, which are made on each start as they name addresses.
 
@@ -36,6 +36,7 @@ pub fn prepare(folder: &Path, gateways: &[String], nodes: &[String]) -> Result<P
     read_or_create(&ca, || Ok(ca_params().self_signed(&ca_key)?.pem()))?;
     read_or_create(&ring.join("signing-key.pem"), new_key)?;
     read_or_create(&folder.join("postgres-password"), random_password)?;
+    read_or_create(&folder.join("members-password"), random_password)?;
     read_or_create(&folder.join("canary-password"), random_password)?;
 
     let issuer = Issuer::new(ca_params(), ca_key);

@@ -1,6 +1,7 @@
 //! The command behind `./dev up`, `status`, `kill` and the rest.
 
 mod commands;
+mod durability_command;
 mod tour;
 mod up;
 
@@ -77,8 +78,31 @@ enum Command {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Kill parts of a stack of its own at random moments, and check that all that was acknowledged holds.
+    Durability {
+        /// How often.
+        #[arg(long, default_value_t = 50)]
+        rounds: usize,
+        /// From which all that is random follows; another each time unless given.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Which stack; "single" and "cluster" unless given, one after the other. With "ha" it is the database's primary that is broken.
+        #[arg(long, value_enum)]
+        topology: Option<TopologyName>,
+    },
+    /// Do faults to a stack of its own under load, and judge what users see.
+    Chaos(lab::chaos::Options),
     /// Stop the stack and remove all that it left: keys, data and logs.
     Clean,
+    /// Run a command so that all it starts ends with it.
+    #[command(hide = true)]
+    Host {
+        /// Of its processes.
+        #[arg(long)]
+        group: u32,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
 }
 
 // One thread: the kernel ends a part when the thread that started it ends, so that thread must be the one that stays.
@@ -109,7 +133,22 @@ async fn main() -> ExitCode {
             commands::send(state, Request::Weight(part, weight)).await
         }
         Command::Logs { part, follow } => commands::logs(state, part, follow).await,
+        Command::Durability {
+            rounds,
+            seed,
+            topology,
+        } => durability_command::run(rounds, seed, topology).await,
+        Command::Chaos(options) => match lab::chaos::run(options).await {
+            Ok(true) => Ok(()),
+            // What failed is told already.
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
         Command::Clean => commands::clean(state).await,
+        Command::Host { group, command } => match lab::host::run(&command, group).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -112,21 +112,54 @@ impl Process {
     }
 }
 
+/// As whom a command runs that ends with who started it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TiedTo {
+    /// The user who runs the lab.
+    Us,
+    /// One without root's rights.
+    Unprivileged,
+    /// The same, in a group by which the kernel knows its packets.
+    Group(u32),
+}
+
+/// The program and the arguments that run `command` tied to the life of who starts it, without root's rights where it must not have
+/// them.
+pub(crate) fn tied(command: &[String], to: TiedTo) -> (&'static str, Vec<String>) {
+    // The kernel kills it when the lab dies, however the lab dies.
+    let mut arguments = vec!["--pdeathsig".to_owned(), "KILL".to_owned()];
+    let group = match to {
+        TiedTo::Us => None,
+        TiedTo::Unprivileged => Some(UNPRIVILEGED_USER.to_owned()),
+        TiedTo::Group(number) => Some(number.to_string()),
+    };
+    if let Some(group) = group.filter(|_| rustix::process::geteuid().is_root()) {
+        arguments.extend(
+            [
+                "--reuid",
+                UNPRIVILEGED_USER,
+                "--regid",
+                &group,
+                "--init-groups",
+            ]
+            .map(str::to_owned),
+        );
+    }
+    arguments.push("--".to_owned());
+    arguments.extend_from_slice(command);
+    ("setpriv", arguments)
+}
+
 /// `command` with a clean environment, tied to the lab's life, and without root's rights where it must not have them.
 pub fn detached_command(command: &[String], unprivileged: bool) -> Command {
-    // The kernel kills it when the lab dies, however the lab dies.
-    let mut tied = Command::new("setpriv");
-    tied.args(["--pdeathsig", "KILL"]);
-    if unprivileged && rustix::process::geteuid().is_root() {
-        tied.args([
-            "--reuid",
-            UNPRIVILEGED_USER,
-            "--regid",
-            UNPRIVILEGED_USER,
-            "--init-groups",
-        ]);
-    }
-    tied.arg("--").args(command).env_clear();
+    let to = if unprivileged {
+        TiedTo::Unprivileged
+    } else {
+        TiedTo::Us
+    };
+    let (program, arguments) = tied(command, to);
+    let mut tied = Command::new(program);
+    tied.args(arguments).env_clear();
     for name in ["PATH", "HOME", "TZ", "LANG"] {
         if let Some(value) = std::env::var_os(name) {
             tied.env(name, value);
@@ -135,11 +168,11 @@ pub fn detached_command(command: &[String], unprivileged: bool) -> Command {
     tied
 }
 
-/// Makes `folder`'s owner the user as whom unprivileged parts run.
+/// Makes the user as whom unprivileged parts run the owner of `paths`.
 ///
 /// # Errors
 /// When there is no such user.
-pub fn chown_to_unprivileged(paths: &[&Path]) -> Result<()> {
+pub fn chown_to_unprivileged(paths: &[impl AsRef<Path>]) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
@@ -152,7 +185,11 @@ pub fn chown_to_unprivileged(paths: &[&Path]) -> Result<()> {
             format!("PostgreSQL refuses to run as root and there is no user {UNPRIVILEGED_USER}: run the lab as an ordinary user")
         })?;
     for path in paths {
-        std::os::unix::fs::chown(path, Some(entry[2].parse()?), Some(entry[3].parse()?))?;
+        std::os::unix::fs::chown(
+            path.as_ref(),
+            Some(entry[2].parse()?),
+            Some(entry[3].parse()?),
+        )?;
     }
     Ok(())
 }
@@ -167,7 +204,7 @@ pub fn describe(status: ExitStatus) -> String {
 }
 
 /// The process and its descendants, parents first. What forks meanwhile is missed: good enough for servers that have settled.
-fn with_descendants(root: Pid) -> Vec<Pid> {
+pub(crate) fn with_descendants(root: Pid) -> Vec<Pid> {
     let parents: Vec<(Pid, Pid)> = fs::read_dir("/proc")
         .into_iter()
         .flatten()

@@ -30,7 +30,7 @@ const ZIPKIN: &str = "zipkin.jar";
 pub fn find(needed: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for (program, _) in debian_packages() {
-        if let Some(path) = on_path(program).or_else(|| in_postgres(program)) {
+        if let Some(path) = of_machine(program) {
             found.insert(program.to_owned(), path);
         }
     }
@@ -130,7 +130,13 @@ fn debian_packages() -> impl Iterator<Item = (&'static str, &'static str)> {
         })
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
+/// A program of the machine, or of its PostgreSQL.
+pub(crate) fn of_machine(program: &str) -> Option<PathBuf> {
+    on_path(program).or_else(|| in_postgres(program))
+}
+
+/// A program of the machine.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     // Daemons live in sbin, which Debian leaves out of the PATH of ordinary users.
     env::split_paths(&path)

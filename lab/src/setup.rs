@@ -51,7 +51,7 @@ pub(crate) struct Prepared {
     pub left_out: Vec<LeftOut>,
     /// What holds unless a setting says otherwise.
     pub defaults: Value,
-    /// Where PostgreSQL keeps its data.
+    /// Where the database keeps its data.
     pub scratch: TempDir,
     /// Claimed for as long as the stack is there.
     pub network: Network,
@@ -67,19 +67,7 @@ impl Setup {
         make_private(&directory)?;
         let programs = programs::find(&["setpriv", "nix-instantiate"])?;
         let keys = directory.join("keys");
-        let addresses = |numbers: &[u8]| -> Vec<String> {
-            let prefix = self.network.prefix();
-            numbers
-                .iter()
-                .map(|number| format!("{prefix}.{number}"))
-                .collect()
-        };
-        let nodes = ["auth1", "auth2", "auth3"].map(str::to_owned);
-        let ca = keys::prepare(
-            &keys,
-            &addresses(&[1, 2]),
-            &[&nodes[..], &addresses(&[11, 12, 13])].concat(),
-        )?;
+        let ca = certificates(&directory, &self.network.prefix())?;
         let data = directory.join("data");
         fs::create_dir_all(&data)?;
         let scratch = scratch(&data)?;
@@ -109,19 +97,36 @@ impl Setup {
         )?;
 
         if parts.iter().any(|part| part.unprivileged) {
-            let password = scratch.path().join("password");
-            fs::copy(keys.join("postgres-password"), &password)?;
-            process::chown_to_unprivileged(&[scratch.path(), &password])?;
+            let copies = [
+                ("postgres-password", "password"),
+                ("members-password", "members-password"),
+            ];
+            let mut copied = vec![scratch.path().to_owned()];
+            for (key, copy) in copies {
+                let copy = scratch.path().join(copy);
+                fs::copy(keys.join(key), &copy)?;
+                copied.push(copy);
+            }
+            process::chown_to_unprivileged(&copied)?;
         }
         fs::create_dir_all(directory.join("logs"))?;
         for part in &parts {
-            let folder = directory.join("parts").join(&part.name);
+            let folder = if part.unprivileged {
+                scratch.path().join(&part.name)
+            } else {
+                directory.join("parts").join(&part.name)
+            };
             fs::create_dir_all(&folder)?;
+            let mut written = vec![folder.clone()];
             for (name, text) in &part.files {
                 let file = folder.join(name);
                 fs::create_dir_all(file.parent().unwrap_or(&folder))?;
                 fs::write(&file, text)
                     .with_context(|| format!("cannot write {}", file.display()))?;
+                written.push(file);
+            }
+            if part.unprivileged {
+                process::chown_to_unprivileged(&written)?;
             }
         }
         Ok(Prepared {
@@ -134,6 +139,26 @@ impl Setup {
             network: self.network,
         })
     }
+}
+
+/// Makes keys where there are none, and certificates anew, for the stack in `directory` whose network begins with `prefix`. Answers
+/// the path of the CA's.
+///
+/// # Errors
+/// See [`keys::prepare`].
+pub fn certificates(directory: &Path, prefix: &str) -> Result<PathBuf> {
+    let addresses = |numbers: &[u8]| -> Vec<String> {
+        numbers
+            .iter()
+            .map(|number| format!("{prefix}.{number}"))
+            .collect()
+    };
+    let nodes = ["auth1", "auth2", "auth3"].map(str::to_owned);
+    keys::prepare(
+        &directory.join("keys"),
+        &addresses(&[1, 2]),
+        &[&nodes[..], &addresses(&[11, 12, 13])].concat(),
+    )
 }
 
 /// Makes the state directory, or takes it from everybody else: keys, passwords' hashes and logs are the user's alone.

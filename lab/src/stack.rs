@@ -27,13 +27,14 @@ use crate::{
     control::{LeftOutStatus, PartStatus, Status},
     haproxy,
     process::{Process, describe},
-    ready,
+    programs, ready,
     setup::{Prepared, Setup},
     topology::{LeftOut, Part, StopSignal},
 };
 
-/// A part that is not ready after this long has failed to start.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// A part that is not ready after this long has failed to start. A member of a database has to wait for the first one, and to copy all
+/// that it has; on a busy machine that takes most of a minute.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// A part that still runs this long after its stop signal is killed.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// The page's place on the stack's network: the last number of its address, and its port.
@@ -157,6 +158,38 @@ impl Stack {
         Ok(())
     }
 
+    /// Lets a paused part go on, and does not wait for it.
+    ///
+    /// # Errors
+    /// When there is no such part or it does not run.
+    pub fn resume_part(&self, name: &str) -> Result<()> {
+        self.running_process(name)?.signal_all(Signal::CONT);
+        Ok(())
+    }
+
+    /// Sends a part's first process a signal, such as the one by which it reads its files again.
+    ///
+    /// # Errors
+    /// When there is no such part or it does not run.
+    pub fn signal_part(&self, name: &str, signal: Signal) -> Result<()> {
+        self.running_process(name)?.signal(signal);
+        Ok(())
+    }
+
+    /// Lets a part be started by another program, such as `env`. For one that does not run yet.
+    ///
+    /// # Errors
+    /// When there is no such part.
+    pub fn run_by(&mut self, name: &str, program: &[String]) -> Result<()> {
+        self.part(name)?;
+        for part in &mut self.prepared.parts {
+            if part.name == name {
+                part.command.splice(0..0, program.iter().cloned());
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a part this share of the requests at every gateway that runs, in proportion to the others'. A gateway that is started
     /// again has forgotten it.
     ///
@@ -197,6 +230,16 @@ impl Stack {
     /// The part of the stack's network that belongs to its clients, as CIDR: limits count by address.
     pub fn client_addresses(&self) -> String {
         format!("{}/25", self.prepared.network.address(128))
+    }
+
+    /// The first three bytes of the stack's network.
+    pub fn network_prefix(&self) -> String {
+        self.prepared.network.prefix()
+    }
+
+    /// Where the database keeps its data.
+    pub fn scratch(&self) -> &Path {
+        self.prepared.scratch.path()
     }
 
     /// Where state, logs and configuration are; absolute.
@@ -332,7 +375,11 @@ impl Stack {
                 );
             }
         }
-        let process = Process::start(&part.command, &folder, &log, part.unprivileged)?;
+        let process = match part.host {
+            None => Process::start(&part.command, &folder, &log, part.unprivileged)?,
+            // It has our rights, to kill what does not.
+            Some(group) => Process::start(&as_host(&part.command, group)?, &folder, &log, false)?,
+        };
         let exit_expected = Arc::new(AtomicBool::new(false));
         let running = Running {
             process: process.clone(),
@@ -417,6 +464,17 @@ async fn until_ready(
             log_end(&log)
         ),
     }
+}
+
+/// The command that runs `command` as [`crate::host`] says.
+fn as_host(command: &[String], group: u32) -> Result<Vec<String>> {
+    let own = programs::built("lab").context("lab is not built")?;
+    let own = own.to_str().context("a path in UTF-8")?;
+    let mut whole = [own, "host", "--group", &group.to_string(), "--"]
+        .map(str::to_owned)
+        .to_vec();
+    whole.extend_from_slice(command);
+    Ok(whole)
 }
 
 fn stop_signal(part: &Part) -> Signal {

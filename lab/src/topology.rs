@@ -22,6 +22,19 @@ pub enum TopologyName {
     Single,
     /// Two gateways, three nodes on PostgreSQL.
     Cluster,
+    /// The same, on a PostgreSQL that survives its machine.
+    Ha,
+}
+
+impl TopologyName {
+    /// What it is, in a line.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Single => "two nodes on one SQLite file",
+            Self::Cluster => "three nodes on PostgreSQL",
+            Self::Ha => "three nodes on a PostgreSQL of three members",
+        }
+    }
 }
 
 /// scrypt's cost: N = 2^`log_n`, block size `r`, parallelism `p` (RFC 7914).
@@ -35,6 +48,15 @@ pub struct ScryptCost {
     pub p: u32,
 }
 
+impl ScryptCost {
+    /// For a load that is about anything but hashing: a stack under it would spend its time on nothing else.
+    pub const CHEAP: Self = Self {
+        log_n: 10,
+        r: 8,
+        p: 1,
+    };
+}
+
 /// What `lab/topology.nix` is told; described there.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,7 +67,7 @@ pub struct Settings<'a> {
     pub network: String,
     /// Where state and configuration live.
     pub directory: &'a Path,
-    /// Where PostgreSQL keeps its data.
+    /// Where the database keeps its data.
     pub scratch: &'a Path,
     /// The programs that were found.
     pub programs: &'a BTreeMap<String, PathBuf>,
@@ -77,11 +99,13 @@ pub struct Part {
     pub pages: BTreeMap<String, String>,
     /// Every address it will listen on.
     pub listens: Vec<String>,
-    /// Its files, by their path in its own folder, with their text.
+    /// Its files, by their path in its own folder, with their text. One that does not run as root has it in the scratch folder.
     pub files: BTreeMap<String, String>,
     /// It refuses to run as root.
     #[serde(default)]
     pub unprivileged: bool,
+    /// It is run as a [`host`](crate::host) of its own, its processes in this group.
+    pub host: Option<u32>,
     /// What must be run once before it.
     pub prepare: Option<Prepare>,
     /// The program and its arguments.

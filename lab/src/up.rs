@@ -242,10 +242,7 @@ impl Progress {
 const LAST_LINE: &str = "Ctrl-C ends it; `./dev kill auth1` in another terminal breaks it.\n\n";
 
 fn print_ready(stack: &Stack, topology: TopologyName, took: Duration) {
-    let what = match topology {
-        TopologyName::Single => "two nodes on one SQLite file",
-        TopologyName::Cluster => "three nodes on PostgreSQL",
-    };
+    let what = topology.summary();
     println!("\nReady after {:.1} s: {what}.\n", took.as_secs_f64());
     println!("  {:<15} http://{}", "watch it", stack.page_address());
     for part in stack.parts() {

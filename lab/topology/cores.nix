@@ -3,6 +3,9 @@ stack:
 let
   inherit (stack)
     address
+    databasePart
+    databaseUrl
+    replicaUrl
     defaults
     directory
     http
@@ -43,20 +46,17 @@ let
         database =
           if onPostgres then
             {
-              url = "postgres://authcore@${address.postgres}:5432/postgres";
+              url = databaseUrl;
               password_file = "${directory}/keys/postgres-password";
             }
+            // (if replicaUrl == null then { } else { replica_url = replicaUrl; })
           else
             { url = "sqlite:${directory}/data/auth.db"; };
         zipkin = if wanted "zipkin" then "${address.zipkin}:${port.zipkin}" else null;
       }
-      // {
-        # Who breaks a node on purpose does not want to wait for it.
-        drain_seconds = 2;
-      }
       // (if lab.scrypt == null then { } else { password.scrypt = lab.scrypt; })
     );
-    after = optionals onPostgres [ "postgres" ];
+    after = optionals onPostgres [ databasePart ];
     needs = [ "auth-core" ];
     command = [
       programs.auth-core

@@ -149,7 +149,7 @@ let
               }
             else
               null;
-          retryBudget = toString (render + "/haproxy/retry-budget.lua");
+          lua = name: toString (render + "/haproxy/${name}");
           extraGlobal = [ "stats socket ${own name}/admin.sock mode 600 level admin expose-fd listeners" ];
           routes = routesTo (changed.routes or labRoutes);
           addresses = { inherit (address) sample1 sample2; };

@@ -4,6 +4,8 @@ let
   inherit (stack)
     address
     coreCa
+    databasePart
+    databaseUrl
     defaults
     directory
     gateways
@@ -28,6 +30,30 @@ let
         address = "${address.${name}}:${port}";
       }
     ];
+  databaseTargets =
+    let
+      three =
+        name: address: port:
+        builtins.concatMap
+          (
+            number:
+            optionals (wanted "${name}${number}") [
+              {
+                name = "${name}${number}";
+                address = "${address number}:${port}";
+              }
+            ]
+          )
+          [
+            "1"
+            "2"
+            "3"
+          ];
+    in
+    {
+      etcd = three "etcd" address.etcd port.etcdClients;
+      patroni = three "postgres" address.member port.databaseApi;
+    };
   prometheusConfig = import (render + "/prometheus.nix") {
     # No patience in the lab.
     scrapeInterval = "1s";
@@ -44,7 +70,8 @@ let
       postgres-exporter = optionals onPostgres (target "postgres-exporter" "9187");
       probe = target "probe" "9412";
       zipkin = target "zipkin" port.zipkin;
-    };
+    }
+    // (if databasePart == "database" then databaseTargets else { });
   };
 
   prometheus = {
@@ -96,12 +123,14 @@ let
     kind = "node-exporter";
     url = "http://${address.node-exporter}:9100";
     listens = [ "${address.node-exporter}:9100" ];
-    files = { };
+    # The lab makes no backups of itself; a test does, and is measured like any host.
+    files."textfile/README" = "Metrics of what is no server: *.prom\n";
     optional = true;
     needs = [ "prometheus-node-exporter" ];
     command = [
       programs.prometheus-node-exporter
       "--web.listen-address=${address.node-exporter}:9100"
+      "--collector.textfile.directory=${own "node-exporter"}/textfile"
     ];
     ready = http "http://${address.node-exporter}:9100/";
   };
@@ -114,10 +143,10 @@ let
     files = { };
     optional = true;
     needs = [ "prometheus-postgres-exporter" ];
-    uselessWithout = "postgres";
+    uselessWithout = databasePart;
     command = [
       "env"
-      "DATA_SOURCE_URI=${address.postgres}:5432/postgres?sslmode=disable"
+      "DATA_SOURCE_URI=${address.postgres}:5432/${baseNameOf databaseUrl}?sslmode=disable"
       "DATA_SOURCE_USER=authcore"
       "DATA_SOURCE_PASS_FILE=${directory}/keys/postgres-password"
       programs.prometheus-postgres-exporter
@@ -136,7 +165,7 @@ let
     in
     {
       name = "probe";
-      kind = "auth-core";
+      kind = "probe";
       url = "http://${address.probe}:9412";
       listens = [ "${address.probe}:9412" ];
       files = { };
@@ -203,6 +232,7 @@ let
   grafanaFiles = import (render + "/grafana.nix") {
     prometheusUrl = prometheus.url;
     folder = "${own "grafana"}/dashboards";
+    clustered = databasePart == "database";
     inherit (defaults.monitoring) runbooks slo;
   };
   grafana = {

@@ -7,6 +7,7 @@
 //! - `status=CODE`: answer with this status
 //! - `bytes=N`: answer with so many bytes instead of the object
 //! - `max-age=S`: allow caches to keep the answer (RFC 9111)
+//! - `visitor=N`: remember this visitor by a cookie
 //! - `events=N&every=MS`: answer with so many server-sent events, one each so many milliseconds
 //!
 //! A WebSocket (RFC 6455) gets its messages back, each of at most 64 KiB and in one frame.
@@ -28,7 +29,8 @@ use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Frame, Incoming},
     header::{
-        CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+        CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+        SET_COOKIE, UPGRADE,
     },
     server::conn::http1,
     service::service_fn,
@@ -102,6 +104,9 @@ async fn answer(version: &str, mut request: Request<Incoming>) -> Response<Body>
     let mut answer = Response::builder();
     if let Some(seconds) = told.number("max-age") {
         answer = answer.header(CACHE_CONTROL, format!("public, max-age={seconds}"));
+    }
+    if let Some(visitor) = told.number("visitor") {
+        answer = answer.header(SET_COOKIE, format!("visitor={visitor}"));
     }
     if let Some(count) = told.number("events") {
         let every = Duration::from_millis(told.number("every").unwrap_or(0));

@@ -1,6 +1,7 @@
 //! The state of the stack as the page shows it: gathered when somebody looks, once for all who look at the same time.
 
 use std::{
+    collections::BTreeMap,
     fs,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,7 +11,7 @@ use anyhow::Result;
 use reqwest::Client;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{sync::Mutex, task::JoinSet, time::timeout};
 
 use super::{
     load::{Load, Shown},
@@ -66,6 +67,8 @@ struct PartState {
     role: &'static str,
     state: &'static str,
     pid: Option<i32>,
+    /// What a member of the database says that it is.
+    says: Option<&'static str>,
     /// Pages to look at, by their titles.
     links: Vec<(String, String)>,
 }
@@ -111,15 +114,19 @@ impl Observer {
         {
             return state.clone();
         }
-        let (status, gateways, alerts) =
-            tokio::join!(self.stack.status(), self.gateways(), self.alerts());
+        let (status, gateways, members, alerts) = tokio::join!(
+            self.stack.status(),
+            self.gateways(),
+            self.members(),
+            self.alerts()
+        );
         last.requests.update();
         let state = State {
             window: WINDOW.as_secs(),
             parts: status
                 .parts
                 .into_iter()
-                .map(|part| self.part(part))
+                .map(|part| self.part(part, &members))
                 .collect(),
             left_out: status.left_out.into_iter().map(|part| part.name).collect(),
             gateways,
@@ -133,7 +140,7 @@ impl Observer {
         state
     }
 
-    fn part(&self, status: PartStatus) -> PartState {
+    fn part(&self, status: PartStatus, members: &BTreeMap<String, &'static str>) -> PartState {
         let part = self.stack.part(&status.name).ok();
         let role = part.map_or("", role);
         let mut links: Vec<_> = part
@@ -151,6 +158,7 @@ impl Observer {
                 Some(_) if status.ready => "ready",
                 Some(_) => "not ready",
             },
+            says: members.get(&status.name).copied(),
             name: status.name,
             pid: status.pid,
             links,
@@ -168,6 +176,22 @@ impl Observer {
             });
         }
         all
+    }
+
+    /// By Patroni's own API, of each that answers.
+    async fn members(&self) -> BTreeMap<String, &'static str> {
+        let mut asked = JoinSet::new();
+        for part in self.stack.parts() {
+            if part.kind == "patroni" {
+                let request = self.client.get(format!("{}/patroni", part.url)).send();
+                let name = part.name.clone();
+                asked.spawn(async move {
+                    let answer: Value = request.await.ok()?.json().await.ok()?;
+                    Some((name, words(&answer)))
+                });
+            }
+        }
+        asked.join_all().await.into_iter().flatten().collect()
     }
 
     /// What Prometheus finds wrong.
@@ -204,11 +228,24 @@ fn gateways(stack: &Stack) -> impl Iterator<Item = &Part> {
 fn role(part: &Part) -> &'static str {
     match part.kind.as_str() {
         "haproxy" => "gateway",
-        "postgres" => "database",
+        "postgres" | "tcp-proxy" => "database",
+        "patroni" => "member",
+        "etcd" => "etcd",
         "sample-service" => "service",
+        "probe" => "helper",
         "auth-core" if part.listens.is_empty() => "helper",
         "auth-core" => "node",
         _ => "monitor",
+    }
+}
+
+/// Of a member of the database. `master` is Patroni 3's word.
+fn words(status: &Value) -> &'static str {
+    match (status["state"].as_str(), status["role"].as_str()) {
+        (Some("running" | "streaming"), Some("master" | "primary")) => "primary",
+        (Some("running" | "streaming"), _) if status["sync_standby"] == true => "synchronous copy",
+        (Some("running" | "streaming"), _) => "copy",
+        _ => "PostgreSQL is not running",
     }
 }
 

@@ -70,6 +70,9 @@ fn left_behind(state: &Path) -> Vec<String> {
         .collect()
 }
 
+/// In the environment of whoever runs the lab, and none of its parts' business.
+const OWN_SECRET: &str = "otters-keep-this-for-themselves";
+
 /// `lab up` in the foreground, its output line by line.
 struct Foreground {
     child: Child,
@@ -82,6 +85,7 @@ impl Foreground {
             .arg("--state")
             .arg(state)
             .arg("up")
+            .env("TOKEN_OF_MY_OWN", OWN_SECRET)
             .stdout(Stdio::piped())
             .spawn()
             .expect("lab runs");
@@ -132,6 +136,9 @@ fn up_reports_every_death_by_name_within_two_seconds_and_start_restarts_it() {
         "{parts:?}"
     );
     for part in parts {
+        let environment = fs::read(format!("/proc/{}/environ", part.pid.unwrap())).unwrap();
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(!environment.contains(OWN_SECRET), "{}", part.name);
         kill_process(Pid::from_raw(part.pid.unwrap()).unwrap(), Signal::KILL).unwrap();
         let line = up.line(" died with ", Duration::from_secs(2));
         assert!(

@@ -21,7 +21,7 @@ const REQUESTS: usize = 2000;
 const CONNECTIONS: usize = 8;
 
 /// Nanoseconds of processor time that a process has had.
-fn processor_time(pid: u32) -> u64 {
+pub fn processor_time(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     threads
         .map(|thread| {

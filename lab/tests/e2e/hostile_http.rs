@@ -134,6 +134,77 @@ async fn what_the_gateway_refuses_is_refused_in_the_shape_of_the_apis_errors() {
     assert!(answer.contains("\"REQUEST_TIMEOUT\""), "{answer}");
 }
 
+/// HTTP/2 has no way to answer a request that goes on: its stream is broken off, and curl says so.
+#[tokio::test]
+async fn who_is_refused_while_the_body_is_on_its_way_learns_why() {
+    let stack = start(SERVING).await;
+    let body = "x".repeat(8000);
+    let slowly = ["--limit-rate", "4k", "--data-binary", &body];
+    for version in ["--http1.1", "--http2"] {
+        for (host, path, expected) in [
+            ("localhost", "/metrics", (404, "NOT_FOUND")),
+            ("elsewhere", "/graphql", (421, "MISDIRECTED_REQUEST")),
+        ] {
+            let (host, url) = (format!("host: {host}"), stack.url("gateway") + path);
+            let (status, body) = curl_with(&stack, version, &slowly, &[&host], &url).await;
+            let body: Value = serde_json::from_str(&body)
+                .unwrap_or_else(|error| panic!("{url}, {version}: {error}, {status} {body}"));
+            assert_eq!((status, code(&body)), expected, "{version}");
+        }
+    }
+}
+
+/// Services tell clients apart by what the gateway says of their addresses, and requests by the trace that it begins.
+#[tokio::test]
+async fn what_a_client_says_of_its_address_and_of_its_trace_is_not_believed() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let stack = start(&["auth1", "gateway", "sample1"]).await;
+    let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    let b3 = format!("{TRACE}-b7ad6b7169203331-1");
+    let client = stack.client_at(1);
+    let mut request = client.get(stack.url("gateway") + "/sample");
+    for (name, value) in [
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.2, 192.0.2.3"),
+        ("forwarded", "for=192.0.2.1;proto=http"),
+        ("x-forwarded-proto", "http"),
+        ("traceparent", &parent),
+        ("tracestate", "a=b"),
+        ("b3", &b3),
+        ("x-b3-traceid", TRACE),
+        ("x-b3-sampled", "0"),
+        ("x-request-id", TRACE),
+    ] {
+        request = request.header(name, value);
+    }
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let trace = answer.headers()["x-trace-id"].to_str().unwrap().to_owned();
+    let seen: Value = answer.json().await.unwrap();
+    let seen = &seen["headers"];
+    assert_eq!(seen["x-forwarded-for"], json!([stack.client_address(1)]));
+    assert_eq!(seen["x-forwarded-proto"], json!(["https"]));
+    for gone in [
+        "forwarded",
+        "tracestate",
+        "b3",
+        "x-b3-traceid",
+        "x-b3-sampled",
+    ] {
+        assert_eq!(seen[gone], Value::Null, "{gone}");
+    }
+    assert!(!seen.to_string().contains(TRACE), "{seen}");
+    assert_eq!(seen["x-request-id"], json!([trace]));
+    let parents = seen["traceparent"].as_array().unwrap();
+    assert_eq!(parents.len(), 1);
+    assert!(
+        parents[0]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("00-{trace}-"))
+    );
+}
+
 /// Names that the gateway and a node might take for different ones get to neither of them.
 #[tokio::test]
 async fn only_the_gateways_own_names_are_served_over_either_version_of_http() {
@@ -183,7 +254,19 @@ async fn only_the_gateways_own_names_are_served_over_either_version_of_http() {
 
 /// The status (0 for none: the stream was broken off) and the body of curl's answer, which sends any header, and `host` as HTTP/2's `:authority`.
 async fn curl(stack: &TestStack, version: &str, headers: &[&str], url: &str) -> (u16, String) {
+    curl_with(stack, version, &[], headers, url).await
+}
+
+/// The same, with more arguments.
+async fn curl_with(
+    stack: &TestStack,
+    version: &str,
+    arguments: &[&str],
+    headers: &[&str],
+    url: &str,
+) -> (u16, String) {
     let output = Command::new("curl")
+        .args(arguments)
         .args(["--silent", "--show-error", version, "--cacert"])
         .arg(stack.stack.ca())
         .args(["--write-out", "\n%{http_version} %{http_code}", url])

@@ -67,8 +67,8 @@ async fn load(stack: &TestStack) -> BTreeMap<u16, usize> {
     statuses
 }
 
-#[tokio::test]
-async fn a_service_whose_every_server_breaks_off_does_not_get_each_request_four_times() {
+/// Starts a stack with the route /shop, both servers of which break off; and what tells how many requests they have taken.
+pub async fn start_with_a_shop_that_breaks_off() -> (TestStack, impl Fn() -> usize) {
     let mut taken = Vec::new();
     let parts = ["auth1", "gateway"];
     let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
@@ -82,7 +82,14 @@ async fn a_service_whose_every_server_breaks_off_does_not_get_each_request_four_
         }}}}));
     })
     .await;
-    let taken = || taken.iter().map(|taken| taken.load(Relaxed)).sum::<usize>();
+    (stack, move || {
+        taken.iter().map(|taken| taken.load(Relaxed)).sum()
+    })
+}
+
+#[tokio::test]
+async fn a_service_whose_every_server_breaks_off_does_not_get_each_request_four_times() {
+    let (stack, taken) = start_with_a_shop_that_breaks_off().await;
 
     // One alone is tried as often as it may be.
     let alone = stack.client.get(stack.url("gateway") + "/shop").send();

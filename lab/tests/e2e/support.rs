@@ -25,12 +25,8 @@ use tokio::{
 /// A password that appears nowhere else, so that finding it anywhere is a leak.
 pub const PASSWORD: &str = "correct-horse-battery-staple-7f3a";
 
-/// Cheap hashes, for tests about anything but hashing: a stack under load would spend its time on nothing else.
-pub const CHEAP: ScryptCost = ScryptCost {
-    log_n: 10,
-    r: 8,
-    p: 1,
-};
+/// Cheap hashes.
+pub const CHEAP: ScryptCost = ScryptCost::CHEAP;
 
 /// The parts that answer users, on SQLite.
 pub const SERVING: &[&str] = &["auth1", "auth2", "gateway"];
@@ -203,6 +199,16 @@ impl TestStack {
             .await
             .parse()
             .expect("a number")
+    }
+
+    /// How many of those that it was given were tried again, there or at another.
+    pub async fn retried(&self, node: &str) -> usize {
+        let mut retried = 0;
+        for column in [15, 16] {
+            let count = self.node_statistic(node, column).await;
+            retried += count.parse::<usize>().expect("a number");
+        }
+        retried
     }
 
     /// A column of the node's line in HAProxy's statistics (its Management Guide, 9.1).

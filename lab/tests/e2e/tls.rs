@@ -1,8 +1,9 @@
 //! TLS as Mozilla's guidelines have it, by the audit of the program sslyze, which is not ours and runs unchanged.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use lab::TopologyName;
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::support::{CHEAP, SERVING, TestStack, start, start_changed};
@@ -42,6 +43,47 @@ async fn browsers_are_told_to_insist_on_https() {
             format!("max-age={}", stack.default_of("/gateway/hstsSeconds"))
         );
     }
+}
+
+/// Port 80 is for two things: the way to HTTPS, and what an authority asks for before it signs a certificate.
+#[tokio::test]
+async fn who_comes_by_plain_http_is_sent_to_https_but_for_a_certificates_authority() {
+    let mut plain = None;
+    let _stack = start_changed(TopologyName::Single, SERVING, Some(CHEAP), |setup| {
+        let address = SocketAddr::from((setup.network.address(98), 8080));
+        plain = Some(address);
+        // Stands in for a client of ACME: whatever it does not know, it says so in JSON.
+        let client = format!("{}:8080", setup.network.address(11));
+        setup.gateway = Some(json!({
+            "listenPlain": address.to_string(),
+            "acmeChallenge": [{ "name": "here", "address": client }],
+        }));
+    })
+    .await;
+    let redirected = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let ask = async |method: reqwest::Method, path: &str, host: &str| {
+        let url = format!("http://{}{path}", plain.unwrap());
+        let request = redirected.request(method, url).header("host", host);
+        let answer = request.send().await.unwrap();
+        let to = answer.headers().get("location").cloned();
+        let to = to.map(|to| to.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), to)
+    };
+    for method in [reqwest::Method::GET, reqwest::Method::POST] {
+        // 308 keeps the method and the body.
+        let to = "https://localhost/graphql?a=b".to_owned();
+        let answer = ask(method, "/graphql?a=b", "localhost").await;
+        assert_eq!(answer, (308, Some(to)));
+    }
+    let strange = ask(reqwest::Method::GET, "/", "elsewhere").await;
+    assert_eq!(strange, (421, None));
+    let challenge = "/.well-known/acme-challenge/token";
+    let asked = ask(reqwest::Method::GET, challenge, "localhost").await;
+    assert_eq!(asked, (404, None), "it is the client's to answer");
 }
 
 /// Holds the gateway against a profile of Mozilla's: what sslyze says, as an error where the gateway does not comply.

@@ -345,7 +345,7 @@ impl Watched {
     }
 }
 
-fn card(part: &str) -> String {
+pub fn card(part: &str) -> String {
     format!("document.querySelector('article[aria-label=\"{part}\"]')")
 }
 

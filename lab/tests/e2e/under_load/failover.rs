@@ -44,13 +44,55 @@ async fn a_node_killed_under_load_costs_no_failed_request() {
         })
         .await;
     };
-    let (load, ()) = tokio::join!(stack.load(60, 200, 12), faults);
+    let (load, ()) = tokio::join!(stack.load(30, 100, 12), faults);
     load.assert_no_failure();
     assert!(
         load.report.requests > 500,
         "{} requests show nothing",
         load.report.requests
     );
+}
+
+/// It says that it is about to end, and serves until the gateway has heard of it.
+#[tokio::test]
+async fn a_node_that_is_stopped_under_load_costs_no_failed_request_and_not_even_a_retry() {
+    let stack = start(SERVING).await;
+    let stop = async {
+        eventually("auth1 answers requests", || async {
+            (stack.served("auth1").await > 20).then_some(())
+        })
+        .await;
+        let end = stack.stack.stop_part("auth1").await.unwrap();
+        assert!(end.success(), "{end}");
+    };
+    let (load, ()) = tokio::join!(stack.load(16, 100, 6), stop);
+    load.assert_no_failure();
+    assert_eq!(stack.retried("auth1").await, 0);
+}
+
+/// Whoever decides where clients go asks for this.
+#[tokio::test]
+async fn a_gateway_without_nodes_says_that_it_is_not_well() {
+    let stack = start(SERVING).await;
+    let health = [
+        stack.url("gateway") + "/healthz",
+        stack.stats_page().replace("/stats", "/healthz"),
+    ];
+    let becomes = async |expected: u16| {
+        for url in &health {
+            eventually(&format!("{url} says {expected}"), || async {
+                let answer = stack.client.get(url).send().await.ok()?;
+                (answer.status() == expected).then_some(())
+            })
+            .await;
+        }
+    };
+    becomes(200).await;
+    stack.stack.kill_part("auth1").await.unwrap();
+    stack.stack.kill_part("auth2").await.unwrap();
+    becomes(503).await;
+    stack.stack.start_part("auth2").await.unwrap();
+    becomes(200).await;
 }
 
 /// A node that hangs takes requests and answers none, so its connections tell nobody. On PostgreSQL, as a node that hangs while it
@@ -85,6 +127,6 @@ async fn a_node_paused_under_load_costs_no_failed_request() {
         })
         .await;
     };
-    let (load, ()) = tokio::join!(stack.load(60, 200, 25), faults);
+    let (load, ()) = tokio::join!(stack.load(30, 100, 25), faults);
     load.assert_no_failure();
 }

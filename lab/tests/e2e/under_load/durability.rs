@@ -1,8 +1,12 @@
 //! What was acknowledged is kept, and what must be unique is.
 
-use crate::support::{PASSWORD, SERVING, code, start, start_with};
-use lab::TopologyName;
+use crate::support::{SERVING, code, start_with};
+use lab::{
+    TopologyName,
+    durability::{self, Plan},
+};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 /// 200 people at once claim one e-mail; hashing at its full cost, as the race is about who comes first to the database.
@@ -42,47 +46,28 @@ async fn two_hundred_concurrent_sign_ups_with_one_email_make_one_account() {
 }
 
 #[tokio::test]
-async fn every_acknowledged_sign_up_survives_the_kill_of_all_nodes() {
-    let mut stack = start(SERVING).await;
-    let acknowledged = std::cell::RefCell::new(Vec::new());
-    let signing_up = async {
-        for number in 0.. {
-            let email = format!("user{number}@example.com");
-            // What breaks off with its node was not acknowledged: nothing is promised for it.
-            let answer = stack.try_sign_up(&email).await.unwrap_or_default();
-            if answer["data"]["signUp"]["account"]["id"].is_string() {
-                acknowledged.borrow_mut().push(email);
-            }
-        }
-    };
-    let killing = async {
-        crate::support::eventually("thirty accounts are made", || async {
-            (acknowledged.borrow().len() >= 30).then_some(())
-        })
-        .await;
-        tokio::join!(
-            async { stack.stack.kill_part("auth1").await.unwrap() },
-            async { stack.stack.kill_part("auth2").await.unwrap() },
-        );
-    };
-    tokio::select! { () = signing_up => {}, () = killing => {} }
+async fn what_was_acknowledged_holds_after_kills_of_nodes_and_gateway_on_sqlite() {
+    holds_after_kills(TopologyName::Single).await;
+}
 
-    tokio::try_join!(
-        stack.stack.start_part("auth1"),
-        stack.stack.start_part("auth2")
-    )
-    .unwrap();
-    crate::support::eventually("the gateway uses a node again", || async {
-        (stack.node_state("auth1").await == "UP").then_some(())
-    })
-    .await;
-    // Sixty hashes are all that an address gets.
-    stack.move_client_to(1);
-    for email in acknowledged.take() {
-        let answer = stack.log_in(&email, PASSWORD, None).await;
-        assert_eq!(
-            answer["data"]["logIn"]["account"]["email"], email,
-            "{answer}"
-        );
-    }
+#[tokio::test]
+async fn what_was_acknowledged_holds_after_kills_of_nodes_gateway_and_postgresql() {
+    holds_after_kills(TopologyName::Cluster).await;
+}
+
+/// A few of the rounds of `./dev durability`.
+async fn holds_after_kills(topology: TopologyName) {
+    let directory = TempDir::with_prefix("authstack-test-").expect("a temporary directory");
+    let plan = Plan {
+        topology,
+        rounds: 5,
+        seed: fastrand::u32(..).into(),
+    };
+    let outcome = durability::run(plan, directory.path(), |line| println!("{line}")).await;
+    let outcome = outcome.unwrap_or_else(|error| panic!("seed {}: {error:#}", plan.seed));
+    let summary = outcome.summary;
+    assert!(
+        summary.acknowledged > 100 && summary.unknown > 0,
+        "{outcome} show nothing"
+    );
 }

@@ -52,6 +52,26 @@ async fn two_hundred_connections_of_one_address_that_say_nothing_leave_the_servi
     assert_eq!(again["data"]["__typename"], "Query");
 }
 
+/// Each line comes in time, and the whole never does.
+#[tokio::test]
+async fn who_sends_a_head_line_by_line_is_told_that_it_takes_too_long() {
+    let stack = start(SERVING).await;
+    let mut stream = raw::connect_tls(&stack, 1).await.unwrap();
+    let begin = Instant::now();
+    let host = stack.gateway_address();
+    let head = format!("GET /graphql HTTP/1.1\r\nHost: {host}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    while timeout(Duration::from_secs(1), stream.read_exact(&mut answer))
+        .await
+        .is_err()
+    {
+        assert!(begin.elapsed() < HANDSHAKE, "open after {HANDSHAKE:?}");
+        stream.write_all(b"x-more: to come\r\n").await.unwrap();
+    }
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 408");
+}
+
 #[tokio::test]
 async fn a_node_gets_no_more_requests_at_once_than_it_has_connections_for() {
     let mut stack = start(SERVING).await;
