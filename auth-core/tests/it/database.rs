@@ -1,6 +1,6 @@
 //! The database of each node under test: an SQLite file, or a database on the PostgreSQL server that [`SERVER`] names.
 //!
-//! `postgres.rs` runs all tests once more with that variable set, but for a few. By hand, on any server where one may create databases:
+//! `all_on_postgres.rs` runs all tests once more with that variable set, but for a few. By hand, on any server where one may create databases:
 //! `AUTH_CORE_TEST_POSTGRES=postgres://ME@localhost/postgres cargo test -p auth-core sessions::`
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 /// Names the URL of a server's database `postgres`.
 pub const SERVER: &str = "AUTH_CORE_TEST_POSTGRES";
 
-/// Refuses an SQLite file where PostgreSQL was asked for. A test that must have one is an exception, and `postgres.rs` lists it.
+/// Refuses an SQLite file where PostgreSQL was asked for. A test that must have one is an exception, and `all_on_postgres.rs` lists it.
 pub fn assert_asked_for(url: &str) {
     let on_postgresql = std::env::var_os(SERVER).is_some();
     assert!(

@@ -1,5 +1,6 @@
 //! Black-box tests: each starts a node on a port and a database of its own, and talks to it over a socket.
 
+mod all_on_postgres;
 mod answer_size;
 mod api_keys;
 mod audit;

@@ -15,12 +15,18 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub fn lab(state: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lab"))
-        .arg("--state")
-        .arg(state)
-        .args(arguments)
-        .output()
-        .expect("lab runs")
+    command(state, arguments).output().expect("lab runs")
+}
+
+fn command(state: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    command.arg("--state").arg(state).args(arguments);
+    command
+}
+
+/// `up` leaves out Zipkin, which takes longest to start, where it is not there.
+fn without_zipkin(command: &mut Command) -> &mut Command {
+    command.env("AUTHSTACK_ZIPKIN_JAR", "not-there.jar")
 }
 
 pub fn text(output: &Output) -> String {
@@ -80,11 +86,8 @@ struct Foreground {
 }
 
 impl Foreground {
-    fn up(state: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lab"))
-            .arg("--state")
-            .arg(state)
-            .arg("up")
+    fn up(up: &mut Command) -> Self {
+        let mut child = up
             .env("TOKEN_OF_MY_OWN", OWN_SECRET)
             .stdout(Stdio::piped())
             .spawn()
@@ -127,7 +130,7 @@ impl Drop for Foreground {
 #[test]
 fn up_reports_every_death_by_name_within_two_seconds_and_start_restarts_it() {
     let state = TempDir::with_prefix("authstack-test-").unwrap();
-    let mut up = Foreground::up(state.path());
+    let mut up = Foreground::up(&mut command(state.path(), &["up"]));
     up.line("Ctrl-C ends it", Duration::from_secs(60));
 
     let parts = status(state.path()).parts;
@@ -203,7 +206,7 @@ fn up_in_the_background_prints_commands_that_work_and_down_leaves_nothing_behind
 #[test]
 fn killing_the_lab_itself_takes_every_part_with_it_and_clean_removes_the_rest() {
     let state = TempDir::with_prefix("authstack-test-").unwrap();
-    let mut up = Foreground::up(state.path());
+    let mut up = Foreground::up(without_zipkin(&mut command(state.path(), &["up"])));
     up.line("Ctrl-C ends it", Duration::from_secs(60));
     up.child.kill().unwrap();
     up.child.wait().unwrap();
@@ -234,7 +237,8 @@ fn the_state_directory_is_closed_to_every_other_user() {
     fs::create_dir(&state).unwrap();
     everybodys(&state);
 
-    let up = lab(&state, &["up", "--topology", "cluster", "--detach"]);
+    let mut up = command(&state, &["up", "--topology", "cluster", "--detach"]);
+    let up = without_zipkin(&mut up).output().expect("lab runs");
     assert!(up.status.success(), "{}", text(&up));
     assert_eq!(fs::metadata(&state).unwrap().mode() & 0o7777, 0o700);
     let scratch = fs::read_link(state.join("data/scratch")).unwrap();

@@ -50,9 +50,27 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value}"))
 }
 
+/// One test, as starting Zipkin is what takes time.
 #[tokio::test]
-async fn a_trace_begins_with_the_gateways_span_and_the_cores_are_its_children() {
-    let stack = start(TRACED).await;
+async fn a_trace_begins_with_the_gateways_span_in_which_retries_are_seen_and_the_cores_are_its_children()
+ {
+    let mut taken = None;
+    let parts = [TRACED, &["sample1"]].concat();
+    let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
+        let (breaks_off, counter) = break_off(&setup.network);
+        taken = Some(counter);
+        setup.gateway = Some(json!({ "routes": { "/shop": { "servers": {
+            "sample1:8080": {}, &breaks_off: {},
+        }}}}));
+    })
+    .await;
+    the_cores_spans_are_children_of_the_gateways(&stack).await;
+    let retries = retries_seen_with_the_server_that_answered(&stack).await;
+    assert!(retries >= 1);
+    assert_eq!(retries, taken.unwrap().load(Relaxed));
+}
+
+async fn the_cores_spans_are_children_of_the_gateways(stack: &TestStack) {
     let answer = stack.sign_up("ana@example.com").await;
     assert!(answer["errors"].is_null(), "{answer}");
     let log_in = "mutation($password: String!) { logIn(email: \"ana@example.com\", password: $password) { message } }";
@@ -63,7 +81,7 @@ async fn a_trace_begins_with_the_gateways_span_and_the_cores_are_its_children() 
     let id = headers["x-trace-id"].to_str().unwrap();
 
     // The request, and what it spent its time on.
-    let spans = trace(&stack, id, &["login", "hash"]).await;
+    let spans = trace(stack, id, &["login", "hash"]).await;
     let gateway = root(&spans);
     assert_eq!(gateway["name"], "post /graphql");
     let tags = &gateway["tags"];
@@ -111,28 +129,13 @@ async fn a_trace_begins_with_the_gateways_span_and_the_cores_are_its_children() 
     assert_eq!(line["span_id"], gateway["id"]);
 }
 
-#[tokio::test]
-async fn a_retry_is_seen_in_the_gateways_span_with_the_server_that_answered() {
-    let mut taken = None;
-    let parts = [TRACED, &["sample1"]].concat();
-    let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
-        let (breaks_off, counter) = break_off(&setup.network);
-        taken = Some(counter);
-        setup.gateway = Some(json!({ "routes": { "/shop": { "servers": {
-            "sample1:8080": {}, &breaks_off: {},
-        }}}}));
-    })
-    .await;
+async fn retries_seen_with_the_server_that_answered(stack: &TestStack) -> usize {
     let mut retries = 0;
     for _ in 0..4 {
-        let answer = stack
-            .client
-            .get(stack.url("gateway") + "/shop/7?secret=x")
-            .send()
-            .await;
-        let answer = answer.unwrap();
+        let url = stack.url("gateway") + "/shop/7?secret=x";
+        let answer = stack.client.get(url).send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        let span = of_the_gateway(&stack, &answer).await;
+        let span = of_the_gateway(stack, &answer).await;
         assert_eq!(
             (&span["name"], &span["tags"]["node"]),
             (&"get /shop".into(), &"sample1:8080".into())
@@ -141,8 +144,7 @@ async fn a_retry_is_seen_in_the_gateways_span_with_the_server_that_answered() {
         let more: usize = span["tags"]["retries"].as_str().unwrap().parse().unwrap();
         retries += more;
     }
-    assert!(retries >= 1);
-    assert_eq!(retries, taken.unwrap().load(Relaxed));
+    retries
 }
 
 #[tokio::test]

@@ -54,7 +54,6 @@ async fn who_guesses_from_one_address_is_soon_told_to_wait() {
 /// A stall of a node meets whoever comes meanwhile. Users who wait for their answers before they come again are two at most.
 #[tokio::test]
 async fn a_paused_node_shows_in_the_open_model_and_hides_in_the_closed_one() {
-    let stack = start(SERVING).await;
     let rule = [
         "--run-time",
         "14",
@@ -64,17 +63,18 @@ async fn a_paused_node_shows_in_the_open_model_and_hides_in_the_closed_one() {
     ];
     let closed = ["--users", "2", "--throttle-requests", "50"];
     let open = ["--users", "100", "--arrivals", "50"];
-    let mut verdicts = Vec::new();
-    for model in [&closed[..], &open[..]] {
+    let of_model = async |model: &[&str]| {
+        let stack = start(SERVING).await;
         let arguments = [model, &rule[..]].concat();
         let (load, ()) = tokio::join!(stack.authload("verify", &arguments), pause(&stack));
         assert_eq!(load.report.failed, 0, "{}", load.text());
         let max = load.report.operations[0].stats.max_ms.expect("requests");
         assert!(max > 1000.0, "nobody met the stall: {}", load.text());
-        verdicts.push((load.report.passed, load.text()));
-    }
-    assert!(verdicts[0].0, "the closed model: {}", verdicts[0].1);
-    assert!(!verdicts[1].0, "the open model: {}", verdicts[1].1);
+        load
+    };
+    let (closed, open) = tokio::join!(of_model(&closed), of_model(&open));
+    assert!(closed.report.passed, "the closed model: {}", closed.text());
+    assert!(!open.report.passed, "the open model: {}", open.text());
 }
 
 /// Pauses a node until the gateway does without it, and a little longer.
