@@ -76,6 +76,9 @@ mod tests {
             recent.keep(i.to_string(), i);
             assert_eq!(recent.get("0"), Some(0), "asked for all the time");
         }
+        for i in 950..1000 {
+            assert_eq!(recent.get(i.to_string().as_str()), Some(i), "of the last");
+        }
         let generations = recent.generations.lock().unwrap();
         assert!(generations.young.len() + generations.old.len() <= 201);
         assert!(!generations.young.contains_key("1") && !generations.old.contains_key("1"));
