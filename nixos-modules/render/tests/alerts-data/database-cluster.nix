@@ -1,6 +1,8 @@
 # The database's members, and etcd's: data on which alerts must fire, and must not, as ../alerts.nix reads it.
 with import ./series.nix;
 let
+  ofTarget = job: node: { inherit job node; };
+  ofMember = node: ofTarget "patroni" node // { scope = "authstack"; };
   degraded = "The database's member data3 is away, or lacks what was written a minute ago: the next fault may reach users";
   alone = "etcd on data3 is away, or cut off from the others: when more than half are, nobody can become the database's primary";
 in
@@ -27,10 +29,7 @@ in
   {
     alert = "DatabaseClusterDegraded";
     data.${up "patroni" "data3"} = still 0;
-    labels = {
-      job = "patroni";
-      node = "data3";
-    };
+    labels = ofTarget "patroni" "data3";
     fires.warning = degraded;
   }
   {
@@ -44,22 +43,14 @@ in
     # It has nothing to say where PostgreSQL does not run.
     alert = "DatabaseClusterDegraded";
     data.${member "xlog_received_location" "data3"} = still 0;
-    labels = {
-      job = "patroni";
-      node = "data3";
-      scope = "authstack";
-    };
+    labels = ofMember "data3";
     fires.warning = degraded;
   }
   {
     # Two minutes behind, and that is all.
     alert = "DatabaseClusterDegraded";
     data.${member "xlog_received_location" "data3"} = "1000000x2 1000000+100x@";
-    labels = {
-      job = "patroni";
-      node = "data3";
-      scope = "authstack";
-    };
+    labels = ofMember "data3";
     within = 7;
     fires.warning = degraded;
   }
@@ -102,11 +93,7 @@ in
     data.${member "pending_restart" "data2"} = still 1;
     within = 62;
     minutes = 120;
-    labels = {
-      job = "patroni";
-      node = "data2";
-      scope = "authstack";
-    };
+    labels = ofMember "data2";
     fires.warning = "PostgreSQL on data2 has settings that it takes up when it is started again";
   }
   {
@@ -129,20 +116,14 @@ in
     alert = "EtcdMemberDown";
     data.${up "etcd" "data3"} = still 0;
     data.${etcd "server_has_leader" "data3"} = null;
-    labels = {
-      job = "etcd";
-      node = "data3";
-    };
+    labels = ofTarget "etcd" "data3";
     fires.warning = alone;
   }
   {
     # It answers Prometheus, and does not reach the others.
     alert = "EtcdMemberDown";
     data.${etcd "server_has_leader" "data3"} = still 0;
-    labels = {
-      job = "etcd";
-      node = "data3";
-    };
+    labels = ofTarget "etcd" "data3";
     fires.warning = alone;
   }
   {
@@ -156,10 +137,7 @@ in
     alert = "EtcdNearQuota";
     data.${etcd "mvcc_db_total_size_in_bytes" "data2"} = still 1800000000;
     within = 12;
-    labels = {
-      job = "etcd";
-      node = "data2";
-    };
+    labels = ofTarget "etcd" "data2";
     fires.warning = "etcd on data2 has 83.82% of the space that it may take: when it is full, nobody can become the database's primary";
   }
   {

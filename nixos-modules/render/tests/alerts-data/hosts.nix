@@ -1,5 +1,18 @@
 # Of hosts: disks, backups, clocks, units, logs: data on which alerts must fire, and must not, as ../alerts.nix reads it.
 with import ./series.nix;
+let
+  failed = name: {
+    alert = "UnitFailed";
+    data.${unit name} = still 1;
+    labels = {
+      job = "node-exporter";
+      node = "watch";
+      inherit name;
+      state = "failed";
+    };
+    fires.warning = "${name} has failed on watch";
+  };
+in
 [
   {
     alert = "DiskFilling";
@@ -92,28 +105,8 @@ with import ./series.nix;
     };
     fires.warning = "The clock of watch is wrong, or nothing keeps it right";
   }
-  {
-    alert = "UnitFailed";
-    data.${unit "acme-order-renew-auth.example.org.service"} = still 1;
-    labels = {
-      job = "node-exporter";
-      node = "watch";
-      name = "acme-order-renew-auth.example.org.service";
-      state = "failed";
-    };
-    fires.warning = "acme-order-renew-auth.example.org.service has failed on watch";
-  }
-  {
-    alert = "UnitFailed";
-    data.${unit "patroni.service"} = still 1;
-    labels = {
-      job = "node-exporter";
-      node = "watch";
-      name = "patroni.service";
-      state = "failed";
-    };
-    fires.warning = "patroni.service has failed on watch";
-  }
+  (failed "acme-order-renew-auth.example.org.service")
+  (failed "patroni.service")
   {
     alert = "LogsNotSent";
     data.${restarts} = growing 15;
