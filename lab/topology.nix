@@ -10,7 +10,7 @@
 #   directory  where state and configuration live; made, and filled with keys and certificates, by `lab`
 #   scratch    an empty directory outside of it for PostgreSQL, which does not run as root
 #   programs   { NAME = PATH; } of every program that was found
-#   zipkinJar  path of Zipkin's server; null where there is none
+#   zipkinServer  path of Zipkin's server, a jar or what was in it; null where there is none
 #   tlsProfile the gateway's profile of TLS; null for the default
 #   gateway    settings of the gateway in the place of the lab's own, as nixos-modules/render/haproxy.nix takes them; null for none
 #   internalTls whether gateways and Prometheus reach the nodes by TLS
@@ -21,7 +21,7 @@ let
   lab = builtins.fromJSON settings;
   inherit (lab) directory scratch;
   programs =
-    lab.programs // (if lab.zipkinJar == null then { } else { "zipkin.jar" = lab.zipkinJar; });
+    lab.programs // (if lab.zipkinServer == null then { } else { zipkin-server = lab.zipkinServer; });
   render = ../nixos-modules/render;
   defaults = import (render + "/defaults.nix");
   port = builtins.mapAttrs (_: toString) defaults.ports;

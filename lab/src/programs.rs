@@ -11,8 +11,8 @@ use anyhow::{Result, bail};
 /// The table that `./dev` installs from, so that the two never disagree.
 const DEBIAN_PACKAGES: &str = include_str!("../debian-packages");
 
-/// The version of Zipkin's server that `./dev` fetches.
-const ZIPKIN_JAR: &str = "zipkin-server-3.5.1-exec.jar";
+/// The folder into which `./dev` unpacks the version of Zipkin's server that it fetches.
+const UNPACKED_ZIPKIN: &str = "zipkin-server-3.5.1";
 
 /// The programs of this workspace that the stack runs.
 const OURS: &[&str] = &["auth-core", "sample-service"];
@@ -21,7 +21,7 @@ const OURS: &[&str] = &["auth-core", "sample-service"];
 const OWN_ZIPKIN_JAR: &str = "AUTHSTACK_ZIPKIN_JAR";
 
 /// Zipkin's server among the programs that a part needs.
-const ZIPKIN: &str = "zipkin.jar";
+const ZIPKIN: &str = "zipkin-server";
 
 /// The path of every program of the table that is installed, by its name, of those of this workspace, and (where there is one) of `grafana`.
 ///
@@ -53,12 +53,12 @@ pub fn find(needed: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     Ok(found)
 }
 
-/// Zipkin's server, where `AUTHSTACK_ZIPKIN_JAR` says or where `./dev` puts it; `None` when it is not there.
-pub fn zipkin_jar() -> Option<PathBuf> {
-    zipkin_place().filter(|jar| jar.exists())
+/// Zipkin's server: the jar that `AUTHSTACK_ZIPKIN_JAR` names, or the folder into which `./dev` unpacks it; `None` when it is not there.
+pub fn zipkin_server() -> Option<PathBuf> {
+    zipkin_place().filter(|place| place.exists())
 }
 
-/// What to tell of programs that are missing: what each is, and how to get it. `zipkin.jar` is the server of Zipkin.
+/// What to tell of programs that are missing: what each is, and how to get it. `zipkin-server` is the server of Zipkin.
 pub fn missing(programs: &[impl AsRef<str>]) -> String {
     let said: Vec<_> = programs
         .iter()
@@ -66,7 +66,7 @@ pub fn missing(programs: &[impl AsRef<str>]) -> String {
             ours if OURS.contains(&ours) => {
                 format!("{ours} is not built. `cargo build --workspace` builds it, `./dev` does so by itself")
             }
-            ZIPKIN => missing_zipkin_jar(),
+            ZIPKIN => missing_zipkin(),
             program => missing_program(program),
         })
         .collect();
@@ -82,7 +82,7 @@ fn missing_program(program: &str) -> String {
     )
 }
 
-fn missing_zipkin_jar() -> String {
+fn missing_zipkin() -> String {
     match (env::var_os(OWN_ZIPKIN_JAR), zipkin_place()) {
         (Some(named), _) => format!(
             "{OWN_ZIPKIN_JAR} names {}, and there is no such file",
@@ -105,7 +105,7 @@ fn zipkin_place() -> Option<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))?;
-    Some(cache.join("authstack").join(ZIPKIN_JAR))
+    Some(cache.join("authstack").join(UNPACKED_ZIPKIN))
 }
 
 /// A program of this workspace: beside the running one (tests run one folder deeper), else on PATH.

@@ -82,7 +82,7 @@ impl Setup {
             directory: &directory,
             scratch: scratch.path(),
             programs: &programs,
-            zipkin_jar: programs::zipkin_jar(),
+            zipkin_server: programs::zipkin_server(),
             tls_profile: self.tls_profile.as_deref(),
             internal_tls: self.internal_tls,
             gateway: self.gateway.as_ref(),

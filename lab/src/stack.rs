@@ -34,7 +34,7 @@ use crate::{
 
 /// A part that is not ready after this long has failed to start. A member of a database has to wait for the first one, and to copy all
 /// that it has; on a busy machine that takes most of a minute.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(300);
 /// A part that still runs this long after its stop signal is killed.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// The page's place on the stack's network: the last number of its address, and its port.

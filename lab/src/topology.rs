@@ -72,7 +72,7 @@ pub struct Settings<'a> {
     /// The programs that were found.
     pub programs: &'a BTreeMap<String, PathBuf>,
     /// Zipkin's server; `None` where there is none.
-    pub zipkin_jar: Option<PathBuf>,
+    pub zipkin_server: Option<PathBuf>,
     /// The gateway's profile of TLS; `None` for the default.
     pub tls_profile: Option<&'a str>,
     /// Whether gateways and Prometheus reach the nodes by TLS.

@@ -211,7 +211,7 @@ let
     optional = true;
     needs = [
       "java"
-      "zipkin.jar"
+      "zipkin-server"
     ];
     # A quick start and little memory count for more here than peak speed.
     command = [
@@ -222,9 +222,24 @@ let
       "-Xmx256m"
       "-XX:TieredStopAtLevel=1"
       "-XX:+UseSerialGC"
-      "-jar"
-      programs."zipkin.jar"
     ]
+    ++ (
+      let
+        server = programs.zipkin-server;
+        unpacked = builtins.pathExists "${server}/BOOT-INF";
+      in
+      if unpacked then
+        [
+          "-cp"
+          "${server}/BOOT-INF/classes:${server}/BOOT-INF/lib/*"
+          "zipkin.server.ZipkinServer"
+        ]
+      else
+        [
+          "-jar"
+          server
+        ]
+    )
     ++ zipkinServer.arguments;
     ready = http "http://${address.zipkin}:${port.zipkin}/health";
   };

@@ -84,9 +84,9 @@ impl Machine {
             }),
             mounts: inside.clone(),
             faketime: faketime(),
-            zipkin: there_is("java").and_then(|()| match crate::programs::zipkin_jar() {
+            zipkin: there_is("java").and_then(|()| match crate::programs::zipkin_server() {
                 Some(_) => Ok(()),
-                None => Err(crate::programs::missing(&["zipkin.jar"])),
+                None => Err(crate::programs::missing(&["zipkin-server"])),
             }),
             prometheus: there_is("prometheus"),
             members: there_is("patroni").and_then(|()| there_is("etcd")),

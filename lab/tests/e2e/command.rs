@@ -130,7 +130,7 @@ impl Drop for Foreground {
 #[test]
 fn up_reports_every_death_by_name_within_two_seconds_and_start_restarts_it() {
     let state = TempDir::with_prefix("authstack-test-").unwrap();
-    let mut up = Foreground::up(&mut command(state.path(), &["up"]));
+    let mut up = Foreground::up(without_zipkin(&mut command(state.path(), &["up"])));
     up.line("Ctrl-C ends it", Duration::from_secs(60));
 
     let parts = status(state.path()).parts;

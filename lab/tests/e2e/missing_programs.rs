@@ -101,7 +101,7 @@ async fn what_users_cannot_be_served_without_is_named_and_nothing_starts() {
         directory: folder,
         scratch: folder,
         programs: &found,
-        zipkin_jar: None,
+        zipkin_server: None,
         tls_profile: None,
         internal_tls: false,
         gateway: None,

@@ -34,7 +34,7 @@ let
               "sample-service"
             ]
         );
-        zipkinJar = "/zipkin.jar";
+        zipkinServer = "/zipkin.jar";
         tlsProfile = null;
         internalTls = false;
         gateway = null;
