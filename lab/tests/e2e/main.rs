@@ -3,6 +3,7 @@
 mod api_keys;
 mod backup;
 mod bad_input;
+mod broken_servers;
 mod chromium;
 mod command;
 mod dev_script;
@@ -23,7 +24,6 @@ mod mutual_tls;
 mod peers_cost;
 mod raw;
 mod retries;
-mod retry_budget;
 mod route_limits;
 mod route_rules;
 mod route_servers;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::retry_budget::start_with_a_shop_that_breaks_off;
+use crate::broken_servers::start_with_a_shop_that_breaks_off;
 use crate::support::{SERVING, code, eventually, start};
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::atomic::Ordering::Relaxed};
 
-use crate::retry_budget::break_off;
+use crate::broken_servers::break_off;
 use crate::support::{CHEAP, PASSWORD, TestStack, eventually, start, start_changed};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -68,6 +68,7 @@ async fn a_trace_begins_with_the_gateways_span_in_which_retries_are_seen_and_the
     let retries = retries_seen_with_the_server_that_answered(&stack).await;
     assert!(retries >= 1);
     assert_eq!(retries, taken.unwrap().load(Relaxed));
+    requests_are_answered_although_zipkin_is_away(&stack).await;
 }
 
 async fn the_cores_spans_are_children_of_the_gateways(stack: &TestStack) {
@@ -248,9 +249,7 @@ async fn requests_go_on_while_nobody_takes_the_gateways_spans_and_spans_come_aga
     assert_eq!(log, "", "nothing is lost of what came to it");
 }
 
-#[tokio::test]
-async fn a_request_is_answered_although_zipkin_is_away() {
-    let stack = start(TRACED).await;
+async fn requests_are_answered_although_zipkin_is_away(stack: &TestStack) {
     stack.stack.kill_part("zipkin").await.unwrap();
     for number in 0..20 {
         let answer = stack.sign_up(&format!("user{number}@example.com")).await;

@@ -35,12 +35,14 @@ async fn two_hundred_concurrent_sign_ups_with_one_email_make_one_account() {
         .iter()
         .filter(|answer| answer["data"]["signUp"]["account"]["id"].is_string())
         .count();
-    // Who comes while the line is too long is refused at once, whatever the e-mail; on a slow machine that is some of them.
-    let refused = answers
+    // Who comes while the queue is too long is refused at once, whatever the e-mail, and who has waited too long is told so: on a slow
+    // machine that is some of them, and the one with the account may be among the latter.
+    let others = answers
         .iter()
-        .filter(|answer| ["EMAIL_TAKEN", "OVERLOADED"].contains(&code(answer)))
+        .filter(|answer| ["EMAIL_TAKEN", "OVERLOADED", "UNAVAILABLE"].contains(&code(answer)))
         .count();
-    assert_eq!((made, refused), (1, 199), "{answers:?}");
+    assert!(made <= 1, "{made} accounts were made");
+    assert_eq!(made + others, 200, "{:?}", answers.last());
     let again = stack.sign_up("one@example.com").await;
     assert_eq!(code(&again), "EMAIL_TAKEN", "{again}");
 }

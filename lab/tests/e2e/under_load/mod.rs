@@ -8,4 +8,5 @@ mod durability;
 mod failover;
 mod load;
 mod outages;
+mod retry_budget;
 mod route_servers;

@@ -1,49 +1,15 @@
 //! What a service gets whose every server fails: hardly more requests than clients send. Where one fails, clients see nothing of it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use lab::network::Network;
 use serde_json::json;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::TcpListener,
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
+use crate::broken_servers::{break_off, start_with_a_shop_that_breaks_off};
 use crate::support::{CHEAP, TestStack, start_changed};
-
-/// A server in a network of the lab that takes each request and breaks off without an answer, as one does that crashes. Answers where it
-/// is, and how many it has taken.
-pub fn break_off(network: &Network) -> (String, Arc<AtomicUsize>) {
-    let listener = std::net::TcpListener::bind(format!("{}.99:0", network.prefix()));
-    let listener = listener.expect("a free port");
-    listener.set_nonblocking(true).expect("it can wait");
-    let listener = TcpListener::from_std(listener).expect("a listener");
-    let address = listener.local_addr().expect("an address").to_string();
-    let taken = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&taken);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let counter = Arc::clone(&counter);
-            tokio::spawn(async move {
-                // A health check connects, and says nothing.
-                let mut line = String::new();
-                if matches!(BufReader::new(stream).read_line(&mut line).await, Ok(1..)) {
-                    counter.fetch_add(1, Relaxed);
-                }
-            });
-        }
-    });
-    (address, taken)
-}
 
 /// Asks `/shop` 200 times a second, for ten seconds, whatever becomes of the requests before. Answers how often with which status.
 async fn load(stack: &TestStack) -> BTreeMap<u16, usize> {
@@ -65,26 +31,6 @@ async fn load(stack: &TestStack) -> BTreeMap<u16, usize> {
         *statuses.entry(status).or_default() += 1;
     }
     statuses
-}
-
-/// Starts a stack with the route /shop, both servers of which break off; and what tells how many requests they have taken.
-pub async fn start_with_a_shop_that_breaks_off() -> (TestStack, impl Fn() -> usize) {
-    let mut taken = Vec::new();
-    let parts = ["auth1", "gateway"];
-    let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
-        let servers = [(); 2].map(|()| {
-            let (address, counter) = break_off(&setup.network);
-            taken.push(counter);
-            address
-        });
-        setup.gateway = Some(json!({ "routes": { "/shop": { "servers": {
-            &servers[0]: {}, &servers[1]: {},
-        }}}}));
-    })
-    .await;
-    (stack, move || {
-        taken.iter().map(|taken| taken.load(Relaxed)).sum()
-    })
 }
 
 #[tokio::test]
