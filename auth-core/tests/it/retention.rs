@@ -41,7 +41,8 @@ fn removes_beside_log_ins(rows: u32, deadline: Duration) {
     let node = Node::start();
     let tokens = Tokens::of(&node.sign_up(EMAIL, PASSWORD), "signUp");
     leave_behind(&node, rows);
-    assert_eq!(left(&node), 4 * i64::from(rows));
+    // The node may have begun already, as it looks for what has expired when it starts.
+    assert!(left(&node) > 0);
     let other = node.beside();
     let begun = Instant::now();
     let mut slowest = Duration::ZERO;
