@@ -75,3 +75,9 @@ CREATE TABLE audit (
 CREATE INDEX audit_at ON audit (at);
 CREATE INDEX audit_account_id ON audit (account_id, id);
 CREATE INDEX audit_wrong_passwords ON audit (id) WHERE event = 'wrong_password';
+
+-- The last beat of each node that reads from a replica: by it the node knows how far behind the replica is.
+CREATE TABLE heartbeats (
+    node TEXT   NOT NULL PRIMARY KEY,
+    beat BIGINT NOT NULL
+);

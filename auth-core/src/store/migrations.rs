@@ -19,7 +19,7 @@ macro_rules! steps {
 
 const SQLITE: &[Step] = steps!("sqlite": "0001_tables");
 
-const POSTGRES: &[Step] = steps!("postgres": "0001_tables", "0002_heartbeats");
+const POSTGRES: &[Step] = steps!("postgres": "0001_tables");
 
 /// For an SQLite file.
 pub(super) fn sqlite() -> Migrator {
