@@ -18,7 +18,7 @@ runCommand package.name
   }
   ''
     cp -r --no-preserve=mode ${package} $out
-    LC_ALL=C sed -i "s|(commit ${unknown})|(commit ${commit})|" $out/bin/*
+    LC_ALL=C sed -i "s|(commit ${unknown})|(commit ${commit})|g" $out/bin/*
     chmod +x $out/bin/*
     LC_ALL=C grep -qF '(commit ${commit})' $out/bin/* || { echo 'there is no place for the commit' >&2; exit 1; }
   ''

@@ -18,18 +18,11 @@ use auth_core::cli::probe::ProbeArgs;
 use auth_core::cli::session::SessionCommand;
 use auth_core::cli::user::UserCommand;
 use auth_core::config::{Config, ConfigArgs};
-use auth_core::{App, cli, clock, graphql, http, telemetry};
+use auth_core::{App, VERSION, cli, clock, graphql, http, telemetry};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// The release, and the commit that it was built of. Where cargo is not told it, Nix writes it into the finished program
-/// (`nix/with-commit.nix`, which looks for this text), so that a commit by itself compiles nothing.
-const VERSION: &str = match option_env!("AUTHSTACK_VERSION") {
-    Some(version) => version,
-    None => concat!(env!("CARGO_PKG_VERSION"), " (commit not-recorded)"),
-};
 
 /// A minimal authentication service: GraphQL, scrypt, JWT, SQLite or PostgreSQL
 #[derive(Parser)]
@@ -228,7 +221,7 @@ fn serve(args: &ConfigArgs) -> Result<(), Failure> {
             .await
             .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
         tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
+            version = VERSION,
             node = config.node,
             listen = %listener.local_addr()?,
             "started"

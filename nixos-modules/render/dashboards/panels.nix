@@ -91,6 +91,25 @@ let
     includeVars = false;
     keepTime = false;
   };
+  annotation = name: iconColor: expr: titleFormat: textFormat: {
+    inherit
+      name
+      datasource
+      iconColor
+      titleFormat
+      textFormat
+      ;
+    enable = true;
+    target = {
+      inherit expr;
+      refId = name;
+      # Which Grafana wants of every annotation.
+      type = "tags";
+      tags = [ ];
+      matchAny = false;
+      limit = 100;
+    };
+  };
   steps = thresholds: {
     mode = "absolute";
     steps = imap (index: step: {
@@ -358,23 +377,13 @@ rec {
         )
       ];
       annotations.list = [
-        {
-          name = "Alerts";
-          inherit datasource;
-          enable = true;
-          iconColor = "red";
-          target = {
-            expr = ''ALERTS{alertstate="firing"}'';
-            refId = "Alerts";
-            # Which Grafana wants of every annotation.
-            type = "tags";
-            tags = [ ];
-            matchAny = false;
-            limit = 100;
-          };
-          titleFormat = "{{alertname}}";
-          textFormat = "{{node}} {{server}}";
-        }
+        (annotation "Alerts" "red" ''ALERTS{alertstate="firing"}'' "{{alertname}}" "{{node}} {{server}}")
+        # A deploy starts every core anew; so does a crash, which has an alert beside it.
+        (annotation "Starts of cores" "blue"
+          ''changes(process_start_time_seconds{job="auth-core"}[1m]) * on (node) group_left (version) auth_build_info > 0''
+          "{{node}} has started"
+          "{{version}}"
+        )
       ];
       templating.list = map (job: {
         name = "node";

@@ -12,7 +12,12 @@ let
 in
 concatMap (
   dashboard:
-  concatMap (
+  map (annotation: {
+    panel = "${dashboard.title}: annotation: ${annotation.name}";
+    legend = annotation.titleFormat;
+    expr = annotation.target.expr;
+  }) dashboard.annotations.list
+  ++ concatMap (
     panel:
     map (target: {
       panel = "${dashboard.title}: ${panel.title}";
