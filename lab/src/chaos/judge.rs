@@ -24,8 +24,10 @@ pub fn rules(faults: &[&Fault]) -> Vec<String> {
         // Which errors are right while it lasts is judged here.
         rules.extend(["before: error-rate<=0%", "after: error-rate<=0%"].map(str::to_owned));
     }
-    let own = faults.iter().flat_map(|fault| fault.seen.rules);
-    rules.extend(own.map(|rule| (*rule).to_owned()));
+    // How many wait, and for how long, is known of one fault alone: of a slow database all wait a little, of a hang some wait for long.
+    if let [fault] = faults {
+        rules.extend(fault.seen.rules.iter().map(|rule| (*rule).to_owned()));
+    }
     rules
 }
 
@@ -125,6 +127,14 @@ mod tests {
             judged("database-down", &cut_off),
             ["1 x logIn: connection closed (2.0 s to 2.5 s)"]
         );
+    }
+
+    #[test]
+    fn how_long_users_wait_is_judged_of_one_fault_alone() {
+        let [slow, hang] = ["database-slow", "hang"].map(|name| find(name).unwrap());
+        assert!(!slow.seen.rules.is_empty());
+        assert_eq!(rules(&[slow]), [&[AFTER], slow.seen.rules].concat());
+        assert_eq!(rules(&[slow, hang]), [AFTER]);
     }
 
     #[test]

@@ -94,7 +94,6 @@ async fn under_load(stage: &Stage, round: &Round, folder: &Path) -> Result<Verdi
     let report = running.end().await?;
     let mut verdict = judge(&faults, &report);
     verdict.complaints.extend(complaints);
-    // A further judge, such as one of what was acknowledged, has its complaints here.
     Ok(verdict)
 }
 
