@@ -1,5 +1,5 @@
-# A fleet of which any machine may be lost: each in turn is, while accounts are made without a pause. None that was acknowledged is lost, and no
-# request fails but those that come while the machine of the database's primary, or of the gateway that has the address, is not missed yet.
+# The fleet of examples/cluster.nix, of which any machine may be lost: each in turn is, while accounts are made without a pause. None that
+# was acknowledged is lost, and no request fails but those that come while the machine of the database's primary, or of the gateway that has the address, is not missed yet.
 # The monitor tells of each member of the database that is away, and of none that is well.
 { lib, pkgs }:
 let
@@ -8,35 +8,14 @@ let
       import ../nixos-modules/render/tests/queries.nix { clustered = true; }
     )
   );
+  example = import ../examples/cluster.nix { config.networking.hostName = throw "nodes do not depend on the host"; };
 in
 {
-  machines = [
-    "gateway"
-    "gateway2"
-    "core1"
-    "core2"
-    "database1"
-    "database2"
-    "database3"
-    "monitor"
-    "client"
-  ];
+  fleet = lib.mapAttrs (_: node: removeAttrs node [ "address" ]) example.services.authstack.nodes;
+  modules = [ ../examples/cluster.nix ];
   # Containers have no power to lose.
   onlyVirtual = true;
   timeout = 2400;
-
-  settings =
-    let
-      backup.services.authstack.backup = {
-        enable = true;
-        recipients = [ "age1xmsg424smdv4qcay5w5ccp6v398s9ppla5azgdy5un9ksjkcnuhqsyhdvk" ];
-      };
-    in
-    {
-      database1 = backup;
-      database2 = backup;
-      database3 = backup;
-    };
 
   testScript = ''
     # After the loss of a machine, how long requests may fail, in seconds: until the primary's lease, of 20 s, has run out, another one has taken
@@ -46,6 +25,7 @@ in
     # How long to look for requests that fail where none may: longer than any of them takes.
     OTHERS = 15
     WORKERS = 3
+    monitor = monitors[0]
 
     start_all()
 
@@ -179,7 +159,7 @@ in
     wait_for_all()
 
     with subtest("the monitor reaches every part, reads what is there, and has nothing to tell"):
-        retry(lambda _last: len(ask(monitor, "up == 1")) == 24, 180)
+        retry(lambda _last: len(ask(monitor, "up == 1")) == 26, 180)
         t.assertEqual(ask(monitor, "up == 0"), [])
         for query in json.loads(r"""${builtins.toJSON panels}"""):
             retry(lambda _last, query=query: len(ask(monitor, query)) > 0, 120)
@@ -222,6 +202,9 @@ in
 
     with subtest("the other gateway is lost"):
         lose([gateway for gateway in gateways if gateway not in holders()][0], "other gateway", allowed=0)
+
+    with subtest("the monitor is lost"):
+        lose(monitor, "monitor", allowed=0)
 
     with subtest("the monitor has nothing more to tell"):
         retry(lambda _last: not alerts(), 60)

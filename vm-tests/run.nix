@@ -6,8 +6,9 @@ let
 in
 {
   name,
-  # { machines; settings ? { MACHINE = module; }; hashCost; timeout; upgradeFrom; testScript; }, or a function of lib and pkgs to that. The script may
-  # be a function of the fleet's settings, services.authstack, as a gateway has them.
+  # { machines; settings ? { MACHINE = module; }; hashCost; timeout; upgradeFrom; testScript; }, or a function of lib and pkgs to that.
+  # It may have `fleet` and `modules`, as below, in the place of `machines`. The script may be a function of the fleet's settings,
+  # services.authstack, as a gateway has them.
   file,
   # Where machines run: "nodes" is QEMU, "containers" are systemd's.
   backend ? "nodes",
@@ -20,9 +21,10 @@ in
 let
   test = lib.toFunction (import file) { inherit lib pkgs; };
   running = if upgradeFrom != null then upgradeFrom else test.upgradeFrom or null;
-  ofFleet = lib.optionalAttrs (fleet != null) { inherit fleet; };
+  theFleet = if fleet != null then fleet else test.fleet or null;
+  ofFleet = lib.optionalAttrs (theFleet != null) { fleet = theFleet; };
   known = ofFleet // {
-    names = if fleet == null then test.machines else lib.attrNames fleet ++ [ "client" ];
+    names = if theFleet == null then test.machines else lib.attrNames theFleet ++ [ "client" ];
   };
 
   machinesOf =
@@ -39,7 +41,12 @@ let
       })
       (
         topology.machinesOf (
-          known // { inherit authstack modules; } // lib.intersectAttrs { hashCost = null; } test
+          known
+          // {
+            inherit authstack;
+            modules = modules ++ test.modules or [ ];
+          }
+          // lib.intersectAttrs { hashCost = null; } test
         )
       );
   runsOn =

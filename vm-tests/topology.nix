@@ -81,13 +81,13 @@ let
         database.cluster = {
           enable = true;
           readReplicas = true;
-          superuserPasswordFile = "/etc/throwaway-superuser-password";
-          replicationPasswordFile = "/etc/throwaway-replication-password";
+          superuserPasswordFile = lib.mkForce "/etc/throwaway-superuser-password";
+          replicationPasswordFile = lib.mkForce "/etc/throwaway-replication-password";
         };
         internalTls = {
-          ca = "/etc/throwaway-certificates/ca.pem";
-          certificate = "/etc/throwaway-certificates/${stack.host}.pem";
-          key = "/etc/throwaway-certificates/${stack.host}-key.pem";
+          ca = lib.mkForce "/etc/throwaway-certificates/ca.pem";
+          certificate = lib.mkForce "/etc/throwaway-certificates/${stack.host}.pem";
+          key = lib.mkForce "/etc/throwaway-certificates/${stack.host}-key.pem";
         };
       };
     };
@@ -136,7 +136,7 @@ in
       virtual = "192.168.1.250";
       several = lib.length gateways > 1;
       withDatabase = lib.elem "database" names;
-      withCluster = !withDatabase && lib.elem "database1" names;
+      withCluster = !withDatabase && lib.any (node: lib.elem "database" node.roles) (lib.attrValues nodes);
       inFleet = name: {
         imports = [
           authstack
@@ -232,5 +232,6 @@ in
       front = gateways[0]
       cores = [${lib.concatStringsSep ", " (variables "core")}]
       databases = [${lib.concatStringsSep ", " (variables "database")}]
+      monitors = [${lib.concatStringsSep ", " (variables "monitor")}]
     '';
 }
