@@ -13,6 +13,7 @@ callPackage ../nix/workspace-crate.nix { } {
     ../docs/reference/metrics.md
     ../docs/reference/passwords.md
     ../docs/reference/tokens.md
+    ../nixos-modules/render/defaults.nix
   ];
   # They need a PostgreSQL server.
   skippedTests = [ "postgres::" ];

@@ -64,7 +64,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             tls: Tls::default(),
             max_connections: 1000,
-            drain_seconds: 5,
+            drain_seconds: 2,
             dev_mode: false,
             database: Database::default(),
             tokens: Tokens::default(),

@@ -6,6 +6,9 @@ use std::process::Command;
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
+use auth_core::config::Config;
+use auth_core::tokens::LEEWAY_SECONDS;
+
 use crate::node::key_pair;
 use crate::tls;
 
@@ -234,4 +237,32 @@ fn an_address_that_is_in_use_is_an_error() {
         ],
     );
     assert_snapshot!(said.replace(&address, "ADDRESS"));
+}
+
+/// Gateways and nodes decide some things together: both have the same defaults.
+#[test]
+fn what_the_nix_side_takes_for_the_cores_defaults_are_its_defaults() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../nixos-modules/render/defaults.nix"
+    );
+    let file = std::fs::read_to_string(file).unwrap();
+    let of_nix = |name: &str| {
+        let start = format!("{name} = ");
+        let mut values = file
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(&start)?.strip_suffix(';'));
+        let value = values.next().map(str::to_owned);
+        assert_eq!(values.next(), None, "{name} is there once");
+        value.unwrap_or_else(|| panic!("{name} is not there"))
+    };
+    let defaults = Config::default();
+    for (name, default) in [
+        ("core.maxConnections", defaults.max_connections.to_string()),
+        ("core.drainSeconds", defaults.drain_seconds.to_string()),
+        ("audience", format!("\"{}\"", defaults.tokens.audience)),
+        ("leewaySeconds", LEEWAY_SECONDS.to_string()),
+    ] {
+        assert_eq!(of_nix(name), default, "{name}");
+    }
 }

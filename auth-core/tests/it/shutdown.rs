@@ -27,7 +27,7 @@ fn a_node_that_is_stopped_serves_until_gateways_have_noticed_where_nobody_says_f
     node.stop();
     node.wait_until("draining", || node.get("/readyz").status == 503);
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(2) {
+    while begin.elapsed() < Duration::from_millis(1500) {
         assert_eq!(node.get("/healthz").status, 200);
         std::thread::sleep(Duration::from_millis(50));
     }
