@@ -1,8 +1,8 @@
 //! API keys of machines at the gateway: made and revoked by the operator's command, taken up while HAProxy runs.
 
-use std::{fs, process::Command};
+use std::fs;
 
-use lab::{TopologyName, programs};
+use lab::TopologyName;
 use reqwest::header::WWW_AUTHENTICATE;
 use serde_json::{Value, json};
 
@@ -11,17 +11,8 @@ use crate::support::{CHEAP, TestStack, code, eventually, start, start_changed};
 
 const PARTS: &[&str] = &["auth1", "auth2", "gateway", "sample1", "gateway-keys"];
 
-/// Runs `auth-core api-key` on the database of the nodes.
 fn api_key(stack: &TestStack, arguments: &[&str]) -> String {
-    let output = Command::new(programs::built("auth-core").unwrap())
-        .arg("api-key")
-        .args(arguments)
-        .arg("--config")
-        .arg(stack.directory().join("parts/auth1/auth-core.toml"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    stack.auth_core(&[&["api-key"], arguments].concat())
 }
 
 async fn until_status(stack: &TestStack, key: &str, status: u16) -> Value {

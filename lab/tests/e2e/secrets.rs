@@ -25,6 +25,8 @@ const SIGN_UP: &str = "mutation($email: String!, $password: String!) {
     signUp(email: $email, password: $password) { accessToken refreshToken } }";
 const CHANGE: &str = "mutation($current: String!, $new: String!) {
     changePassword(currentPassword: $current, newPassword: $new) { accessToken refreshToken } }";
+const RESET: &str = "mutation($token: String!, $password: String!) {
+    resetPassword(resetToken: $token, newPassword: $password) { accessToken refreshToken } }";
 const REFRESH: &str = "mutation($token: String!) {
     refresh(refreshToken: $token) { accessToken refreshToken } }";
 
@@ -38,10 +40,12 @@ async fn no_secret_is_in_a_log_a_metric_a_trace_an_argument_an_environment_or_an
         "ca-key.pem",
         "gateway.pem",
         "postgres-password",
+        "canary-password",
     ] {
         search.file(&stack, file);
     }
     use_secrets(&stack, &mut search).await;
+    use_what_the_operator_gives(&stack, &mut search).await;
     read_interfaces(&stack, &mut search).await;
     read_processes(&stack, &mut search).await;
     without_database(&stack, &mut search).await;
@@ -215,6 +219,32 @@ async fn use_secrets(stack: &TestStack, search: &mut Search) {
     for (media, expected, body) in bodies {
         let request = stack.client.post(&url).header("content-type", media);
         search.refused(expected, request.body(body)).await;
+    }
+}
+
+/// A reset token and an API key, right and wrong.
+async fn use_what_the_operator_gives(stack: &TestStack, search: &mut Search) {
+    let token = stack.auth_core(&["user", "reset-password", EMAIL]);
+    search.secret("a reset token", &token);
+    let password = search.fresh("a password after a reset");
+    let reset = || {
+        let variables = json!({ "token": token, "password": password });
+        stack.request(RESET, variables)
+    };
+    let answer = reset().send().await.expect("an answer");
+    search.session(&answer.json().await.expect("JSON"), "resetPassword");
+    search.refused("INVALID_RESET_TOKEN", reset()).await;
+
+    let key = stack.auth_core(&["api-key", "add", "billing", "--scope", "/machines"]);
+    search.secret("an API key", &key);
+    let made_up = search.fresh("an API key that was made up");
+    for key in [&key, &made_up] {
+        let url = stack.url("gateway") + "/machines";
+        let answer = stack.client.get(url).header("x-api-key", key).send().await;
+        search.text(
+            "an answer to an API key",
+            answer.unwrap().text().await.unwrap(),
+        );
     }
 }
 

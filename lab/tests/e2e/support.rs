@@ -107,6 +107,18 @@ impl TestStack {
         self.directory.path()
     }
 
+    /// Runs a command of the operator's on the database of the nodes, and answers what it prints.
+    pub fn auth_core(&self, arguments: &[&str]) -> String {
+        let output = std::process::Command::new(programs::built("auth-core").unwrap())
+            .args(arguments)
+            .arg("--config")
+            .arg(self.directory().join("parts/auth1/auth-core.toml"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// Sends a GraphQL request to the gateway and answers the HTTP status, the headers and the body.
     pub async fn send(
         &self,
