@@ -27,7 +27,7 @@ impl Accounts {
     /// Trades a refresh token for a new one and a new access token.
     ///
     /// A token is good once. If it comes again, one of the two who have it has stolen it, and as nobody can tell which,
-    /// the session ends for both (RFC 9700, 4.14.2). There is no time of grace: clients must not refresh twice at once.
+    /// the session ends for both (RFC 9700, 4.14.2). There is no grace period: clients must not refresh twice at once.
     /// A repeat with the same `Idempotency-Key` is told apart, until the next refresh: see [`Accounts::once`].
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `auth-core api-key`: what an operator does with the keys of machines, straight in the database, while nodes run or not.
+//! `auth-core api-key`: what an operator does with API keys, straight in the database, while nodes run or not.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::Cause;
 use crate::store::{Store, StoreError};
 
-/// What to do with keys of machines.
+/// What to do with API keys.
 #[derive(Subcommand)]
 pub enum ApiKeyCommand {
     /// Make a key and print it, this once: only a hash of it is kept

@@ -1,7 +1,7 @@
 //! `auth-core capacity`: what a number of log-ins per second takes, from what a hash costs on this machine.
 //!
 //! A log-in is a password hash and little else, so hashes decide how many cores and how much memory there must be. What a log-in writes
-//! decides where one database ends. `docs/explanation/capacity.md` has the table and where the figures come from.
+//! decides where one database ends. `docs/explanation/scale.md` has the table and where the figures come from.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};

@@ -91,7 +91,7 @@ fn public_keys(app: &App) -> Answer {
     answer
 }
 
-/// The keys of machines, for a gateway, which lets nobody else ask.
+/// The API keys, for a gateway, which lets nobody else ask.
 async fn api_keys(app: &App) -> Answer {
     match app.accounts.store.api_keys().await {
         Ok(keys) => {
@@ -99,7 +99,7 @@ async fn api_keys(app: &App) -> Answer {
             answer(StatusCode::OK, JSON, json!({ "keys": keys }).to_string())
         }
         Err(error) => {
-            tracing::warn!(?error, "the keys of machines cannot be told");
+            tracing::warn!(?error, "the API keys cannot be told");
             status(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database does not answer",

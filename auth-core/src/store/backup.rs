@@ -13,7 +13,7 @@ use crate::error::Cause;
 pub struct Contents {
     /// How many accounts.
     pub accounts: i64,
-    /// How many keys of machines.
+    /// How many API keys.
     pub api_keys: i64,
     /// When the newest entry was written into its audit stream, in seconds since 1970; 0 for none.
     pub newest_entry: i64,

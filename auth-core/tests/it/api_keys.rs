@@ -1,4 +1,4 @@
-//! `auth-core api-key`: keys of machines, which a gateway is told of.
+//! `auth-core api-key`: keys of machines that call routes, which a gateway is told of.
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};

@@ -10,7 +10,9 @@ use crate::node::{Answer, EMAIL, Node, PASSWORD, code, log_in, sign_up};
 fn refused(node: &Node, send: impl FnOnce(&Node) -> Answer) -> String {
     let hashes = node.hashes();
     let answer = send(node);
-    assert_ne!(code(&answer.json()), "", "not refused: {answer:?}");
+    let refusal = answer.json();
+    assert_ne!(code(&refusal), "", "not refused: {answer:?}");
+    assert_ne!(code(&refusal), "INTERNAL", "not foreseen: {answer:?}");
     assert_eq!(node.hashes(), hashes, "bad input must not cost a hash");
     assert_eq!(node.get("/readyz").status, 200);
     format!("{} {}", answer.status, answer.text)

@@ -1,4 +1,4 @@
-//! The keys of machines, in a map that HAProxy reads when it starts, and that is replaced while it runs.
+//! The API keys, in a map that HAProxy reads when it starts, and that is replaced while it runs.
 //!
 //! The map has a line `DIGEST NAME` for each key, and `DIGEST@ROUTE NAME` for each route that it is good for. A line `version HASH` tells
 //! one state of it from the others.

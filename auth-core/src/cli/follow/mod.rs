@@ -25,7 +25,7 @@ const IMPATIENCE: Duration = Duration::from_secs(1);
 /// How long a node may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A node publishes no more than this, in bytes: a thousand keys of machines with all scopes that they may have.
+/// A node publishes no more than this, in bytes: a thousand API keys with all scopes that they may have.
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 
 /// Where keys are published, and what to do with them.
@@ -46,7 +46,7 @@ pub struct Follow {
     /// Seconds between two looks
     #[arg(long)]
     every: u64,
-    /// HAProxy's runtime socket (level admin): keys of machines are followed, too, and told to it
+    /// HAProxy's runtime socket (level admin): API keys are followed, too, and told to it
     #[arg(long, value_name = "SOCKET")]
     api_keys: Option<PathBuf>,
     /// What to run after each change of the keys that verify tokens
@@ -107,7 +107,7 @@ fn follow_token_keys(follow: &Follow, agent: &Agent) -> Result<bool, Cause> {
     Ok(true)
 }
 
-/// Looks once at the keys of machines, which all nodes have in one database.
+/// Looks once at the API keys, which all nodes have in one database.
 fn follow_api_keys(follow: &Follow, agent: &Agent, socket: &Path) -> Result<(), Cause> {
     let found = follow
         .nodes
