@@ -210,6 +210,15 @@ panels.dashboard {
           (by "{{node}} out" (rate "haproxy_frontend_bytes_out_total" ''proxy="gateway"''))
         ];
       })
+      (lines {
+        title = "Traces: what is lost";
+        description = "Lines of the gateways' logs, and spans of the cores, per second.";
+        runbook = "SpansLost";
+        queries = [
+          (by "{{node}} lines" ''rate(haproxy_process_dropped_logs_total{node=~"$node"}[$__rate_interval])'')
+          (by "{{node}} spans" "sum by (node) (rate(auth_spans_dropped_total[$__rate_interval]))")
+        ];
+      })
     ])
   ];
 }

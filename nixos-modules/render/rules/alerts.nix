@@ -109,7 +109,9 @@ in
     "sum by (node) (rate(zipkin_collector_spans_dropped_total[5m]) + rate(zipkin_collector_messages_dropped_total[5m])) > 0"
     "Zipkin on {{ $labels.node }} drops what it gets: traces have gaps"
   )
-  (alert "SpansLost" "warning" "5m" "sum by (node, reason) (rate(auth_spans_dropped_total[5m])) > 0"
+  # A gateway tells of its requests by the lines of its log.
+  (alert "SpansLost" "warning" "5m"
+    ''sum by (node, reason) (rate(auth_spans_dropped_total[5m])) > 0 or label_replace(sum by (node) (rate(haproxy_process_dropped_logs_total[5m])), "reason", "log_dropped", "", "") > 0''
     "Spans of {{ $labels.node }} do not reach Zipkin ({{ $labels.reason }}): traces have gaps"
   )
 ]

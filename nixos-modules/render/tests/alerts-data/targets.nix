@@ -101,4 +101,18 @@ with import ./series.nix;
     data.${''auth_spans_dropped_total{job="auth-core",node="auth1",reason="export_failed"}''} =
       still 60;
   }
+  {
+    alert = "SpansLost";
+    data.${''haproxy_process_dropped_logs_total{job="gateway",node="gate1"}''} = growing 60;
+    within = 7;
+    labels = {
+      node = "gate1";
+      reason = "log_dropped";
+    };
+    fires.warning = "Spans of gate1 do not reach Zipkin (log_dropped): traces have gaps";
+  }
+  {
+    alert = "SpansLost";
+    data.${''haproxy_process_dropped_logs_total{job="gateway",node="gate1"}''} = still 60;
+  }
 ]
