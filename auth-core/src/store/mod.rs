@@ -49,6 +49,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::sqlite::SqliteError;
 use sqlx::{PgPool, SqlitePool};
 use tracing::Span;
@@ -245,10 +246,14 @@ fn classify(error: sqlx::Error) -> StoreError {
                     5 | 6 | 8 | 10 | 13 | 14
                 )
             } else {
-                // Connection exception, insufficient resources, operator intervention, read-only transaction, deadlock.
-                ["08", "53", "57", "25006", "40"]
-                    .iter()
-                    .any(|class| code.starts_with(class))
+                let severity = database.try_downcast_ref::<PgDatabaseError>();
+                let severity = severity.map(PgDatabaseError::severity);
+                // Whatever the reason, it has let nobody in, or ended the connection: for a query that is wrong it does neither.
+                matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+                    // Connection exception, insufficient resources, operator intervention, system error, read-only transaction, deadlock.
+                    || ["08", "53", "57", "58", "25006", "40"]
+                        .iter()
+                        .any(|class| code.starts_with(class))
             };
             if away {
                 StoreError::Unavailable(error.into())

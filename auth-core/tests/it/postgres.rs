@@ -242,3 +242,26 @@ fn a_node_that_vanished_in_the_midst_of_a_sign_up_does_not_keep_another_from_it(
     let answer = node.sign_up(EMAIL, PASSWORD);
     assert!(answer["data"]["signUp"].is_object(), "{answer}");
 }
+
+/// As one that is being restored, or whose disk has no room for what it writes when somebody comes.
+#[test]
+fn a_postgresql_that_lets_nobody_in_is_away_and_not_wrong() {
+    let postgres = Postgres::start();
+    let on_server = |sql: &str| database::run(&postgres.url, sql).unwrap();
+    on_server("CREATE DATABASE accounts");
+    let node = Node::start_with(|config| {
+        config.database.url = postgres.url.replacen("/postgres", "/accounts", 1);
+    });
+    node.sign_up(EMAIL, PASSWORD);
+
+    on_server("ALTER DATABASE accounts ALLOW_CONNECTIONS false");
+    on_server(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'accounts'",
+    );
+    let answer = node.log_in(EMAIL, PASSWORD);
+    assert_eq!(code(&answer), "UNAVAILABLE", "{answer}");
+
+    on_server("ALTER DATABASE accounts ALLOW_CONNECTIONS true");
+    let answer = node.log_in(EMAIL, PASSWORD);
+    assert!(answer["data"]["logIn"].is_object(), "{answer}");
+}
