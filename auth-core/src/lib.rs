@@ -29,6 +29,7 @@ pub mod systemd;
 pub mod telemetry;
 pub mod tls;
 pub mod tokens;
+pub mod version;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,13 +39,6 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 pub use crate::app::App;
-
-/// The release, and the commit that it was built of. Where cargo is not told it, Nix writes it into the finished program
-/// (`nix/with-commit.nix`, which looks for this text), so that a commit by itself compiles nothing.
-pub static VERSION: &str = match option_env!("AUTHSTACK_VERSION") {
-    Some(version) => version,
-    None => concat!(env!("CARGO_PKG_VERSION"), " (commit not-recorded)"),
-};
 use crate::config::{Config, ConfigError};
 use crate::passwords::Hasher;
 use crate::passwords::policy::PasswordPolicy;

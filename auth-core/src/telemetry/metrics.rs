@@ -174,7 +174,9 @@ impl Metrics {
             Opts::new("auth_build_info", "Always 1; the labels tell."),
             &["version", "node"],
         )?;
-        build_info.with_label_values(&[crate::VERSION, node]).set(1);
+        build_info
+            .with_label_values(&[crate::version::VERSION, node])
+            .set(1);
         let registry = &metrics.registry;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(metrics.requests_total.clone()))?;

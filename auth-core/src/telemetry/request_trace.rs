@@ -86,7 +86,11 @@ impl RequestTrace {
         span.record("outcome", &*word);
         let status = status.map(|status| status.as_u16());
         span.record("http.response.status_code", status);
-        if let Outcome::Error(ErrorCode::Internal | ErrorCode::Unavailable) = outcome {
+        // What the gateway answers with 500 and above.
+        if let Outcome::Error(
+            ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::Overloaded,
+        ) = outcome
+        {
             span.set_status(Status::error(word.clone()));
         }
         let duration_ms = (seconds * 1e6).round() / 1e3;

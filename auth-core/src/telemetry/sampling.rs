@@ -1,6 +1,6 @@
 //! Which spans leave the node, and how many are lost.
 //!
-//! A share of all traces is exported, and of the others each request that failed by our fault. What a request comes to is known at
+//! A share of all traces is exported, and of the others each request that failed by our fault, or was shed. What a request comes to is known at
 //! its end, so until then the spans of a trace that is not in the share are kept.
 
 use std::collections::{HashMap, VecDeque};

@@ -111,8 +111,11 @@ impl Process {
 
     pub fn graphql(&self, headers: &[(&str, &str)], query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables });
-        let mut request =
-            ureq::post(format!("{}/graphql", self.url)).header("content-type", "application/json");
+        let mut request = ureq::post(format!("{}/graphql", self.url))
+            .config()
+            .http_status_as_error(false)
+            .build()
+            .header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

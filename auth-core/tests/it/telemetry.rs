@@ -120,6 +120,42 @@ fn spans_reach_zipkin_as_children_of_the_callers_span() {
 }
 
 #[test]
+fn of_the_traces_that_are_not_sampled_a_request_that_was_shed_is_exported() {
+    let (url, spans) = mock_zipkin();
+    let process = Process::start(&[
+        &format!("tracing.zipkin_url={url}"),
+        "tracing.sample_ratio=0.0",
+        "password.concurrent_hashes=1",
+        "password.queue_seconds=1",
+        "password.scrypt.log_n=14",
+        "password.scrypt.p=8",
+    ]);
+    let shed = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..20)
+            .map(|number| {
+                let process = &process;
+                scope.spawn(move || process.sign_up(&format!("user{number}@example.com"), &[]))
+            })
+            .collect();
+        let answers = asking.into_iter().map(|one| one.join().unwrap());
+        answers
+            .filter(|answer| code(answer) == "OVERLOADED")
+            .count()
+    });
+    assert!(shed > 0);
+    process.signal("-TERM");
+    assert_eq!(process.end(), 0);
+    let spans = spans.lock().unwrap();
+    let outcomes: Vec<_> = spans
+        .iter()
+        .filter(|span| span["name"] == "POST /graphql")
+        .map(|span| span["tags"]["outcome"].as_str().unwrap())
+        .collect();
+    assert!((1..=shed).contains(&outcomes.len()), "{outcomes:?}");
+    assert!(outcomes.iter().all(|outcome| *outcome == "overloaded"));
+}
+
+#[test]
 fn of_the_traces_that_are_not_sampled_a_request_that_failed_is_exported_whole() {
     let (url, spans) = mock_zipkin();
     let process = Process::start(&[
