@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Object, Result};
 
-use super::{Done, Session, shown};
+use super::answers::{Done, Session, shown};
 use crate::accounts::{self, Accounts};
 use crate::caller::Caller;
 use crate::error::AuthError;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 
-use super::{Account, shown};
+use super::answers::{Account, shown};
 use crate::accounts::Accounts;
 use crate::caller::Caller;
 use crate::identity::Identity;

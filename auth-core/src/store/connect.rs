@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::{Pools, Replica, Store, migrations};
+use super::{Pools, Store, migrations};
 use crate::config::{ConfigError, Database};
 use crate::error::Cause;
 use crate::telemetry::metrics::Connections;
@@ -139,13 +139,6 @@ impl Store {
             outage: Arc::default(),
             replica: None,
         }
-    }
-
-    /// The same, with sessions read from a replica, too.
-    #[must_use]
-    pub fn with_replica(mut self, replica: Option<Replica>) -> Self {
-        self.replica = replica.map(Arc::new);
-        self
     }
 
     /// Connects and migrates, again and again until it works. Several nodes may do so at once.

@@ -43,6 +43,7 @@ mod replica;
 mod resets;
 mod retention;
 mod session_accounts;
+mod session_query;
 mod sessions;
 
 use std::sync::Arc;

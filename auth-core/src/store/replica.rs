@@ -5,6 +5,7 @@
 //! of all that was committed before that beat was begun. No other clock than the node's own counts.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,9 @@ use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{FromRow, PgPool, Row};
 
-use super::session_accounts::{MOST, SESSIONS_AND_BEAT, SessionAccount};
-use super::{Pools, QUERY_TIMEOUT, Source, Store};
+use super::connect::Source;
+use super::session_query::{MOST, SESSIONS_AND_BEAT, SessionAccount};
+use super::{Pools, QUERY_TIMEOUT, Store};
 use crate::config::{Config, ConfigError, Database};
 
 /// Between two beats. What a replica answers is at least that old.
@@ -174,6 +176,13 @@ fn read(rows: Vec<PgRow>) -> sqlx::Result<Option<(Option<i64>, Vec<SessionAccoun
 }
 
 impl Store {
+    /// The same, with sessions read from a replica, too.
+    #[must_use]
+    pub fn with_replica(mut self, replica: Option<Replica>) -> Self {
+        self.replica = replica.map(Arc::new);
+        self
+    }
+
     /// Writes beats to the primary, for as long as it is polled. Ends at once where there is no replica.
     pub async fn beat_for_ever(&self) {
         const SQL: &str = "INSERT INTO heartbeats (node, beat) VALUES ($1, $2) \

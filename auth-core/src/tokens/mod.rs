@@ -1,5 +1,6 @@
 //! Access tokens: JWT (RFC 7519), signed with ES256 unless the key is another one, of type `at+jwt` (RFC 9068), checked by RFC 8725.
 
+mod claims;
 pub mod keys;
 pub mod refresh;
 pub mod reset;
@@ -12,13 +13,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::now;
 use crate::config::{ConfigError, Tokens};
 use crate::identity::Identity;
 use crate::telemetry::metrics::{Metrics, TokenRefusal};
+pub use claims::{Claims, LEEWAY_SECONDS};
 use keys::Ring;
 use verified::Verified;
 
@@ -27,44 +28,8 @@ const MAX_LIFETIME: u64 = 24 * 60 * 60;
 
 const TYPE: &str = "at+jwt";
 
-/// A token is good for this many seconds past its `exp`, for clocks that differ.
-pub const LEEWAY_SECONDS: u64 = 30;
-
 /// Longer tokens are refused unread, in bytes. Ours have about 500, and 254 of e-mail at most.
 const MAX_BYTES: usize = 4096;
-
-/// What a token says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
-    /// Who issued it.
-    pub iss: String,
-    /// For whom: one string, because HAProxy reads no array.
-    pub aud: String,
-    /// The account's id.
-    pub sub: String,
-    /// The session's id.
-    pub sid: String,
-    /// The account's e-mail address.
-    pub email: String,
-    /// The account's role.
-    pub role: String,
-    /// Issued at, in seconds since 1970.
-    pub iat: u64,
-    /// Expires at, in seconds since 1970.
-    pub exp: u64,
-    /// The token's own id.
-    pub jti: String,
-}
-
-impl From<&Claims> for Identity {
-    fn from(claims: &Claims) -> Self {
-        Self {
-            id: claims.sub.clone(),
-            email: claims.email.clone(),
-            role: claims.role.clone(),
-        }
-    }
-}
 
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

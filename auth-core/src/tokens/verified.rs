@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::{Claims, LEEWAY_SECONDS};
+use super::claims::{Claims, LEEWAY_SECONDS};
 use crate::recent::Recent;
 
 /// Tokens of one generation; two are kept, with a kilobyte for each token.

@@ -2,9 +2,8 @@
 
 mod api_keys;
 mod token_keys;
+mod whole_file;
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -115,7 +114,7 @@ fn follow_api_keys(follow: &Follow, agent: &Agent, socket: &Path) -> Result<(), 
         .find_map(|node| api_keys::parse(&fetch(agent, node, "/api-keys")?));
     let file = follow.to.join(api_keys::MAP);
     if let Some(keys) = found
-        && replace(&file, &api_keys::map(&keys))?
+        && whole_file::replace(&file, &api_keys::map(&keys))?
     {
         println!("there are {} API keys now", keys.len());
     }
@@ -139,18 +138,4 @@ fn fetch(agent: &Agent, node: &str, path: &str) -> Option<Value> {
         Ok(serde_json::from_str(&text)?)
     };
     read().inspect_err(|error| eprintln!("{url}: {error}")).ok()
-}
-
-/// Writes a file, whole or not at all, unless it says so already. Answers whether it did not.
-fn replace(path: &Path, text: &str) -> io::Result<bool> {
-    if fs::read_to_string(path).is_ok_and(|old| old == text) {
-        return Ok(false);
-    }
-    put(path, text).map(|()| true)
-}
-
-fn put(path: &Path, text: &str) -> io::Result<()> {
-    let unfinished = path.with_added_extension("new");
-    fs::write(&unfinished, text)?;
-    fs::rename(&unfinished, path)
 }

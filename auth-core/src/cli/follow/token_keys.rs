@@ -12,7 +12,7 @@ use std::path::Path;
 use jsonwebtoken::jwk::Jwk;
 use serde_json::Value;
 
-use super::{put, replace};
+use super::whole_file::{put, replace};
 use crate::tokens::keys::Key;
 
 const MAP: &str = "kids.map";

@@ -8,7 +8,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::key::Kind;
-use super::{Ring, SETTING, SIGNING};
+use super::ring::{Ring, SETTING, SIGNING};
 use crate::config::ConfigError;
 
 /// The right to change a key ring. Others wait for it, and the system takes it back when the process ends.
