@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::{Database, Pool, Postgres, Sqlite};
 use tokio::time::{Instant, sleep};
 
-use super::{Store, StoreError, guesses, idempotency, stored_seconds};
+use super::{Store, StoreError, failed_log_ins, idempotency, stored_seconds};
 use crate::clock::now;
 
 /// How often it is looked for.
@@ -107,7 +107,7 @@ impl Store {
         let age = u64::from(audit_days) * SECONDS_PER_DAY;
         let limits = [
             stored_seconds(now),
-            guesses::oldest(now),
+            failed_log_ins::oldest(now),
             idempotency::oldest(now),
             stored_seconds(now),
             stored_seconds(now.saturating_sub(age)),

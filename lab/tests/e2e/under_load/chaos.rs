@@ -67,6 +67,7 @@ fn the_quick_half_of_the_catalogue_holds_and_what_must_fail_does() {
     } else {
         assert!(first.status.success(), "{said}");
     }
+    let mut ran = 0;
     for round in Round::all(true) {
         let is_its = |line: &&str| line.split(' ').next() == Some(round.name.as_str());
         let line = said.lines().find(is_its);
@@ -74,6 +75,7 @@ fn the_quick_half_of_the_catalogue_holds_and_what_must_fail_does() {
         if line.contains("left out: ") {
             continue;
         }
+        ran += 1;
         assert!(line.contains(" ok "), "{line}");
         let must_fail = line.contains("fails, as it must: ");
         assert_eq!(must_fail, round.without.is_some(), "{line}");
@@ -82,6 +84,8 @@ fn the_quick_half_of_the_catalogue_holds_and_what_must_fail_does() {
             assert!(report.is_file(), "{}", report.display());
         }
     }
+    // Processes can be killed, and gateways reloaded, on any machine.
+    assert!(ran >= 3, "{said}");
     assert_eq!(left_in(temporary.path()), Vec::<String>::new());
 }
 
