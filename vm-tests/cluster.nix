@@ -203,11 +203,13 @@ in
     with subtest("the other gateway is lost"):
         lose([gateway for gateway in gateways if gateway not in holders()][0], "other gateway", allowed=0)
 
-    with subtest("the monitor is lost"):
-        lose(monitor, "monitor", allowed=0)
-
     with subtest("the monitor has nothing more to tell"):
         retry(lambda _last: not alerts(), 60)
+
+    with subtest("the monitor is lost, and reaches every part when it is back"):
+        lose(monitor, "monitor", allowed=0)
+        monitor.wait_until_succeeds("curl --silent --fail http://127.0.0.1:9090/-/ready", timeout=120)
+        retry(lambda _last: len(ask(monitor, "up == 1")) == 26, 180)
 
     with subtest("each member makes backups, of its own copy"):
         for database in databases:
