@@ -3,9 +3,9 @@
   # Receivers in Alertmanager's own notation; the first hears of every alert.
   receivers,
   # How long alerts that belong together are collected before the first notice.
-  groupWait ? "10s",
+  groupWait ? (import ./defaults.nix).monitoring.groupWait,
   # How long it takes at least until news of them, such as their end, follow.
-  groupInterval ? "5m",
+  groupInterval ? (import ./defaults.nix).monitoring.groupInterval,
 }:
 {
   route = {

@@ -135,6 +135,9 @@
     scrapeInterval = "15s";
     # The first hears of every alert. This one tells nobody: alerts are only shown on Alertmanager's page.
     receivers = [ { name = "page"; } ];
+    # How long alerts that belong together are collected, and between two notices of them.
+    groupWait = "10s";
+    groupInterval = "5m";
     # Where the pages are that alerts link to. OWNER is who hosts the repository.
     runbooks = "https://github.com/OWNER/authstack/blob/main/docs/runbooks";
     # The share of log-ins, of thirty days, that shall be answered as they should, and in time.
