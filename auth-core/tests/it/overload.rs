@@ -13,11 +13,11 @@ fn slow_with_queue(seconds: u64) -> Node {
     with_queue(seconds, 8)
 }
 
-/// One hash at a time, and the work of a hash in sixteenths of a second, or so.
-fn with_queue(seconds: u64, work: u32) -> Node {
+/// One hash at a time, with this `p` of scrypt.
+fn with_queue(seconds: u64, p: u32) -> Node {
     let node = Node::start_with(|config| {
         config.password.scrypt.log_n = 14;
-        config.password.scrypt.p = work;
+        config.password.scrypt.p = p;
         config.password.concurrent_hashes = 1;
         config.password.queue_seconds = seconds;
     });

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use lab::network::Network;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpListener,
@@ -15,7 +15,7 @@ use tokio::{
 use crate::support::{CHEAP, TestStack, start_changed};
 
 /// One in a network of the lab. Answers where it is, and how many requests it has taken.
-pub fn break_off(network: &Network) -> (String, Arc<AtomicUsize>) {
+fn break_off(network: &Network) -> (String, Arc<AtomicUsize>) {
     let listener = std::net::TcpListener::bind(format!("{}.99:0", network.prefix()));
     let listener = listener.expect("a free port");
     listener.set_nonblocking(true).expect("it can wait");
@@ -36,6 +36,16 @@ pub fn break_off(network: &Network) -> (String, Arc<AtomicUsize>) {
         }
     });
     (address, taken)
+}
+
+/// The gateway's settings with the route /shop, of whose two servers one breaks off; and how many requests that one has taken.
+pub fn one_of_two_breaks_off(network: &Network) -> (Value, Arc<AtomicUsize>) {
+    let (breaks_off, taken) = break_off(network);
+    let servers = json!({ "sample1:8080": {}, &breaks_off: {} });
+    (
+        json!({ "routes": { "/shop": { "servers": servers } } }),
+        taken,
+    )
 }
 
 /// Starts a stack with the route /shop, both servers of which break off; and what tells how many requests they have taken.

@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use serde_json::json;
 use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
-use crate::broken_servers::{break_off, start_with_a_shop_that_breaks_off};
+use crate::broken_servers::{one_of_two_breaks_off, start_with_a_shop_that_breaks_off};
 use crate::support::{CHEAP, TestStack, start_changed};
 
 /// Asks `/shop` 200 times a second, for ten seconds, whatever becomes of the requests before. Answers how often with which status.
@@ -56,11 +55,9 @@ async fn one_server_of_two_that_goes_on_breaking_off_costs_no_failed_request() {
     let mut taken = None;
     let parts = ["auth1", "gateway", "sample1"];
     let stack = start_changed(lab::TopologyName::Single, &parts, Some(CHEAP), |setup| {
-        let (breaks_off, counter) = break_off(&setup.network);
+        let (gateway, counter) = one_of_two_breaks_off(&setup.network);
         taken = Some(counter);
-        setup.gateway = Some(json!({ "routes": { "/shop": { "servers": {
-            "sample1:8080": {}, &breaks_off: {},
-        }}}}));
+        setup.gateway = Some(gateway);
     })
     .await;
     let statuses = load(&stack).await;
