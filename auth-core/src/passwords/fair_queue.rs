@@ -262,6 +262,19 @@ mod tests {
         assert_eq!(queue.next_place(2), 2);
     }
 
+    #[test]
+    fn who_goes_away_is_in_nobodys_way_from_then_on() {
+        let queue = Arc::new(FairQueue::new(1));
+        let _slot = enter(&queue, 1);
+        let (_stays, goes) = (wait(&queue, 1), wait(&queue, 1));
+        let last = wait(&queue, 2);
+        assert_eq!(queue.next_place(1), 4);
+        drop(last);
+        assert_eq!(queue.next_place(1), 3);
+        drop(goes);
+        assert_eq!(queue.next_place(1), 2);
+    }
+
     proptest! {
         #[test]
         fn no_slot_is_lost_or_given_twice_whoever_comes_and_goes(

@@ -254,6 +254,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_hash_changes_the_average_by_a_quarter_and_whoever_waits_does_so_for_whole_rounds() {
+        let pace = pool().pace;
+        for (took, expected) in [(1000, 1000), (2000, 1250), (250, 1000), (1000, 1000)] {
+            pace.took(Duration::from_millis(took));
+            let waits = [1, 2, 3, 5].map(|place| pace.wait(place).as_millis());
+            assert_eq!(waits, [1, 1, 2, 3].map(|rounds| rounds * expected));
+        }
+    }
+
     #[tokio::test]
     async fn each_hash_tells_how_long_the_next_will_take() {
         let pool = pool();

@@ -19,7 +19,7 @@ const INTROSPECTION: &str = "
     fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
         ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } } }";
 
-fn in_dev_mode() -> Node {
+pub fn in_dev_mode() -> Node {
     Node::start_with(|config| config.dev_mode = true)
 }
 

@@ -139,6 +139,17 @@ fn a_key_is_not_accepted_with_another_algorithm_of_its_family() {
     }
 }
 
+/// A byte too short.
+const RSA_OF_2040_BITS: &str = "-----BEGIN PUBLIC KEY-----
+MIIBITANBgkqhkiG9w0BAQEFAAOCAQ4AMIIBCQKCAQAA6AvGP/MqDTfFcflGD7gG
+T7ddo1owmDzvE4w2saTFlZJ2fG/REzwMqOEPO8od/HVhT1kbQti96LUgEdDsFFKM
+OlhLQrrOdUIQyQqya/egxmg/MnFmXqmQu0pDKmr2co3m1R/Ysofby25b7UoH03gx
+Q9x4LdZohQKOU+kMxbFSkiXi5syB9TgNqE8jDCMU9md8FOK+QQJKFbMk6G439xOp
+Fp4Qi1UO/vDyxxKvSiv0VgHBSQlGe9z2cKkI93nwO0mr2DFLqzv938h5i5kcWILK
+SiZNFXyMWmuYlW/iB94guqTD69ZH4yw9OsNGMINHU5EXnyKBi5NUKEx4Kl5+sLo9
+AgMBAAE=
+-----END PUBLIC KEY-----";
+
 #[test]
 fn a_broken_ring_is_refused_by_the_name_of_what_is_wrong() {
     let wrong = |change: &dyn Fn(&Path)| {
@@ -166,6 +177,10 @@ fn a_broken_ring_is_refused_by_the_name_of_what_is_wrong() {
             }),
         ),
         ("nonsense for a signer", wrong(&put("signing", "key"))),
+        (
+            "a folder for the file that says who signs",
+            wrong(&|dir| fs::create_dir(dir.join("signing")).unwrap()),
+        ),
         ("not PEM", wrong(&put("x.pem", "nonsense"))),
         (
             "a certificate",
@@ -181,6 +196,7 @@ fn a_broken_ring_is_refused_by_the_name_of_what_is_wrong() {
                 "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
             )),
         ),
+        ("a short RSA key", wrong(&put("x.pem", RSA_OF_2040_BITS))),
         (
             "a short secret",
             wrong(&|dir| fs::write(dir.join("x.pem"), secret(&[1; 31])).unwrap()),
@@ -200,6 +216,9 @@ fn a_broken_ring_is_refused_by_the_name_of_what_is_wrong() {
         ),
         ("nothing wrong", wrong(&put("notes.txt", "none of ours"))),
     ];
+    for (what, said) in &all {
+        assert_eq!(said.is_empty(), *what == "nothing wrong", "{what}: {said}");
+    }
     assert_snapshot!(all.map(|(what, said)| format!("{what}: {said}\n")).concat());
 }
 

@@ -1,7 +1,7 @@
 //! `auth-core keys`: what an operator does with the ring, and what it says.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::keys::{issue, now, published, ring};
+use crate::keys::{issue, load, now, published, ring};
 use crate::node::key_pair;
 
 /// A directory that is changed by `auth-core keys` only.
@@ -93,6 +93,10 @@ fn the_next_key_is_published_before_it_signs_and_the_old_one_stays_until_its_las
     let rotated = operator.ring();
     assert_eq!(rotated.signing_kid(), new);
     assert!(
+        operator.keys(&["rotate"]).contains("there is no next key"),
+        "a key that has signed is none"
+    );
+    assert!(
         rotated.verify(&token).is_ok(),
         "tokens of the old key stay good"
     );
@@ -128,6 +132,16 @@ fn the_next_key_is_published_before_it_signs_and_the_old_one_stays_until_its_las
             .keys(&["retire", &new, "--now"])
             .contains("rotate` first")
     );
+}
+
+#[test]
+fn a_new_key_does_not_sign_where_it_is_open_which_of_several_does() {
+    let operator = Operator::new();
+    key_pair(&operator.directory(), "one");
+    key_pair(&operator.directory(), "other");
+    operator.generate("es256");
+    let refusal = load(&operator.directory()).err().unwrap();
+    assert!(refusal.contains("several private keys"), "{refusal}");
 }
 
 #[test]
@@ -242,4 +256,18 @@ fn keys_are_private_files_and_nothing_unfinished_is_left() {
         names.len() == 3 && names[2] == "signing" && names[0].ends_with(".pem"),
         "{names:?}"
     );
+}
+
+#[test]
+fn what_root_makes_in_the_directory_of_a_service_is_the_services() {
+    let operator = Operator::new();
+    operator.generate("es256");
+    let service = (65534, 65534);
+    if let Err(error) = chown(operator.directory(), Some(service.0), Some(service.1)) {
+        eprintln!("not tried: only root gives files away ({error})");
+        return;
+    }
+    let kid = operator.generate("es256");
+    let key = fs::metadata(operator.directory().join(format!("{kid}.pem"))).unwrap();
+    assert_eq!((key.uid(), key.gid()), service);
 }

@@ -13,6 +13,7 @@ mod connections;
 mod database;
 mod dev_mode;
 mod docs;
+mod document_limits;
 mod email;
 mod errors_doc;
 mod forged_tokens;

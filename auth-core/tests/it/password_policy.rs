@@ -76,7 +76,7 @@ const GUESSABLE: [&str; 40] = [
     "AuthStackAuthStack",
 ];
 
-const GOOD: [&str; 17] = [
+const GOOD: [&str; 18] = [
     PASSWORD,
     "seven quiet otters paint",
     "another good password",
@@ -84,6 +84,7 @@ const GOOD: [&str; 17] = [
     "password of the lighthouse keeper",
     "mary had a little lamb",
     "password 84 01 73 51 92 6",
+    "84 01 73 51 92 6 password123456",
     "qwertyuiop and a violin",
     "Tr0ub4dor&3 with cream",
     "kZ8!vQ2#nW5@xR1$",
@@ -113,6 +114,28 @@ fn a_good_passphrase_is_taken_whatever_it_is_made_of() {
     let policy = policy(|_| {});
     for password in GOOD {
         assert_eq!(said(&policy, password), "taken", "{password}");
+    }
+}
+
+#[test]
+fn a_sign_stands_for_the_letters_that_it_looks_like_and_for_no_others() {
+    let policy = policy(|_| {});
+    for (word, letter, alike) in [
+        ("password", 'a', "4@"),
+        ("secret", 'e', "3"),
+        ("admin", 'i', "1!"),
+        ("welcome", 'l', "1"),
+        ("password", 'o', "0"),
+        ("sunflower", 's', "5$"),
+        ("secret", 't', "7"),
+        ("dragon", 'g', ""),
+    ] {
+        for sign in "4@31!05$7".chars() {
+            let disguised = word.replacen(letter, &sign.to_string(), 1);
+            let password = format!("my {disguised} password");
+            let is_taken = said(&policy, &password) == "taken";
+            assert_eq!(is_taken, !alike.contains(sign), "{password}");
+        }
     }
 }
 
@@ -224,6 +247,9 @@ fn a_list_that_cannot_be_used_is_refused_by_name_and_line() {
         refusal(b"good enough to be one\n\xff\xfe\n"),
         refusal(&vec![b'a'; (16 << 20) + 1]),
     ];
+    // What is refused of one that is no longer than it may be is that it has nothing to refuse.
+    let longest = refusal(&vec![b'a'; 16 << 20]);
+    assert!(longest.contains("none of its lines"), "{longest}");
     assert_snapshot!(said.join("\n"));
 }
 

@@ -7,7 +7,7 @@ use scrypt::Params;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::node::{EMAIL, Node, code};
+use crate::node::{EMAIL, Node, PASSWORD, code};
 use crate::refresh::{Tokens, change_password, delete_account};
 use crate::users::user;
 
@@ -84,6 +84,55 @@ fn a_planted_terabyte_hash_is_refused() {
         cheap().verify(&password("guess"), &stored),
         Err(HashError::TooExpensive)
     );
+}
+
+#[test]
+fn a_stored_hash_may_cost_what_owasp_advises_or_sixteen_rounds_and_no_more() {
+    for (cost, expected) in [
+        ("ln=17,r=8,p=1", Ok(false)),
+        ("ln=17,r=9,p=1", Err(HashError::TooExpensive)),
+        ("ln=2,r=1,p=16", Ok(false)),
+        ("ln=2,r=1,p=17", Err(HashError::TooExpensive)),
+    ] {
+        let stored = format!("$scrypt${cost}${TAIL}");
+        assert_eq!(cheap().verify(&password("guess"), &stored), expected);
+    }
+}
+
+#[test]
+fn a_stored_hash_of_another_algorithm_or_of_which_a_part_is_missing_is_an_error() {
+    for stored in [
+        format!("$pbkdf2$ln=2,r=1,p=1${TAIL}"),
+        "$scrypt$ln=2,r=1,p=1$c2FsdHNhbHRzYWx0".to_owned(),
+        "$scrypt$ln=2,r=1,p=1".to_owned(),
+    ] {
+        let answer = cheap().verify(&password("guess"), &stored);
+        assert_eq!(answer, Err(HashError::Malformed), "{stored}");
+    }
+}
+
+#[test]
+fn a_hash_may_be_configured_to_take_a_gibibyte_and_no_more() {
+    let refusal = |log_n, r| {
+        let mut config = Config::default();
+        (config.password.scrypt.log_n, config.password.scrypt.r) = (log_n, r);
+        let refusal = Hasher::from_config(&config.password).err();
+        refusal.map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert_eq!(refusal(20, 8), "");
+    assert!(refusal(20, 9).contains("asks for 1152 MiB a hash"));
+    assert!(refusal(21, 8).contains("asks for 2048 MiB a hash"));
+}
+
+#[test]
+fn a_password_may_have_1024_bytes_and_no_nul() {
+    for (text, is_impossible) in [
+        ("a".repeat(1024), false),
+        ("a".repeat(1025), true),
+        ("a\0".to_owned(), true),
+    ] {
+        assert_eq!(password(&text).is_impossible(), is_impossible, "{text:?}");
+    }
 }
 
 #[test]
@@ -185,4 +234,24 @@ fn a_new_hash_says_how_it_was_made_and_no_two_are_alike() {
     assert_ne!(one, other, "each has a salt of its own");
     let salt = one.split('$').nth(3).unwrap();
     assert_eq!(salt.len(), 22, "16 bytes in base64: {salt}");
+}
+
+#[test]
+fn a_log_in_hashes_the_password_again_where_the_cost_has_grown_and_only_there() {
+    let cheap = Node::start();
+    cheap.sign_up(EMAIL, PASSWORD);
+    let dear = cheap.beside_with(|config| config.password.scrypt.p = 5);
+    let stored = |p: u32| {
+        let like = format!("password_hash LIKE '$scrypt$ln=4,r=8,p={p}$%'");
+        cheap.sql(&format!("SELECT COUNT(*) FROM accounts WHERE {like}")) == [1]
+    };
+    assert!(stored(1));
+    // The first checks and hashes, and the others only check.
+    for (node, hashes) in [(&dear, 2.0), (&dear, 1.0), (&cheap, 1.0)] {
+        let before = node.hashes();
+        let answer = node.log_in(EMAIL, PASSWORD);
+        assert!(answer["data"]["logIn"].is_object(), "{answer}");
+        assert_eq!(node.hashes() - before, hashes);
+        assert!(stored(5));
+    }
 }

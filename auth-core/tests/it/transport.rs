@@ -170,7 +170,12 @@ fn metrics_count_by_operation_and_outcome() {
     node.sign_up(EMAIL, PASSWORD);
     node.log_in(EMAIL, "wrong horse battery");
     node.post(&[], "nonsense");
+    // What is refused unread is about the first that has a name of its own.
+    let queries = r#"{ __typename me { nothing } verifyToken(token: "a") { valid } }"#;
+    node.graphql(&[], queries, json!({}));
     for (labels, count) in [
+        (r#"operation="me",outcome="bad_request""#, 1.0),
+        (r#"operation="verifyToken",outcome="bad_request""#, 0.0),
         (r#"operation="signUp",outcome="ok""#, 1.0),
         (r#"operation="signUp",outcome="email_taken""#, 1.0),
         (r#"operation="logIn",outcome="invalid_credentials""#, 1.0),

@@ -97,7 +97,10 @@ fn read_map(directory: &Path) -> BTreeMap<String, usize> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::tokens::keys::{Change, Kind};
 
     fn keys(names: &[&str]) -> Published {
         let key = |name: &&str| {
@@ -139,6 +142,24 @@ mod tests {
         write(directory.path(), 2, &keys(&["a", "b", "c"])).unwrap();
         let map = read_map(directory.path());
         assert_eq!(map.keys().collect::<Vec<_>>(), ["b", "c"]);
+    }
+
+    #[test]
+    fn a_published_key_is_the_one_of_the_key_ring() {
+        let directory = tempfile::tempdir().unwrap();
+        let change = Change::begin(directory.path()).unwrap();
+        let expected: Published = [(Kind::Es256, "ES256"), (Kind::Rs256, "RS256")]
+            .map(|(kind, algorithm)| {
+                let kid = change.generate(kind, 1).unwrap();
+                let path = directory.path().join(format!("{kid}.pem"));
+                let key = change.ring().unwrap();
+                let pem = key.get(&kid).unwrap().public_pem(&path).unwrap();
+                (kid, (algorithm.to_owned(), pem))
+            })
+            .into();
+        let keys = change.ring().unwrap().keys;
+        let published: Vec<_> = keys.into_iter().filter_map(|key| key.public).collect();
+        assert_eq!(parse(&json!({ "keys": published })), expected);
     }
 
     #[test]
