@@ -25,10 +25,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// 413, without reading when `Content-Length` tells already, 408, or 400 if it breaks off.
 pub(super) async fn read_body(
     headers: &HeaderMap,
-    mut body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let too_large = |body| {
-        tokio::spawn(discard(body));
+    let too_large = || {
         let text = format!("The body is longer than {MAX_BODY} bytes.");
         Failure::new(ErrorCode::PayloadTooLarge, text)
     };
@@ -36,11 +35,11 @@ pub(super) async fn read_body(
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(too_large(body));
+        return Err(too_large());
     }
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(&mut body, MAX_BODY).collect()).await {
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(collected)) => Ok(Zeroizing::new(collected.to_bytes().into())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(body)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Failure::bad_request(
             "The connection was closed before the body was complete.",
         )),
@@ -51,9 +50,10 @@ pub(super) async fn read_body(
     }
 }
 
-/// Reads on for a while after a refusal, which is sent meanwhile. A client that writes all before it reads would
-/// otherwise see a broken connection and not the reason.
-async fn discard(mut body: Incoming) {
+/// Reads what nobody has read of a body, while the answer is sent. Otherwise the connection would end, of which the other side is
+/// not told: one that writes all before it reads would see a broken connection and not the answer, and one that sends its next
+/// request would get none. Ends when there is too much, or it comes too slowly.
+pub(super) async fn discard(mut body: Incoming) {
     let reading = async {
         let mut left = MAX_DISCARD;
         while let Some(Ok(frame)) = body.frame().await {

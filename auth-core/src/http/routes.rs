@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CACHE_CONTROL, CONNECTION, EXPECT, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::answer::{Answer, Failure, JSON, answer};
+use super::body::discard;
 use super::graphql;
 use crate::app::App;
 use crate::error_code::ErrorCode;
@@ -56,7 +58,20 @@ impl Resource {
 
 /// Answers any request. `peer` is who is at the other end of the connection.
 pub async fn route(app: Arc<App>, peer: IpAddr, request: Request<Incoming>) -> Answer {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
+    let mut answer = answered(&app, peer, &head, &mut body).await;
+    if answer.status() == StatusCode::REQUEST_TIMEOUT {
+        // RFC 9110, 15.5.9.
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    } else if !body.is_end_stream() && !head.headers.contains_key(EXPECT) {
+        // One that waits for a word before the body may not send it any more.
+        tokio::spawn(discard(body));
+    }
+    answer
+}
+
+async fn answered(app: &App, peer: IpAddr, head: &Parts, body: &mut Incoming) -> Answer {
     let Some(resource) = Resource::at(head.uri.path()) else {
         return Failure::new(ErrorCode::NotFound, "There is nothing at this path.").answer(JSON);
     };
@@ -65,15 +80,15 @@ pub async fn route(app: Arc<App>, peer: IpAddr, request: Request<Incoming>) -> A
         return Failure::method("This path has no such method.", allow).answer(JSON);
     }
     match resource {
-        Resource::Graphql => graphql::answer(&app, peer, &head, body).await,
+        Resource::Graphql => graphql::answer(app, peer, head, body).await,
         Resource::Health => status(StatusCode::OK, "alive"),
-        Resource::Readiness => ready(&app).await,
+        Resource::Readiness => ready(app).await,
         Resource::Metrics => {
             let connections = app.accounts.store.connections();
             answer(StatusCode::OK, PROMETHEUS, app.metrics.text(connections))
         }
-        Resource::PublicKeys => public_keys(&app),
-        Resource::ApiKeys => api_keys(&app).await,
+        Resource::PublicKeys => public_keys(app),
+        Resource::ApiKeys => api_keys(app).await,
     }
 }
 

@@ -38,7 +38,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPEAT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers a request to `/graphql`, counts it, logs it and puts it into a span.
-pub async fn answer(app: &App, peer: IpAddr, head: &Parts, body: Incoming) -> Answer {
+pub async fn answer(app: &App, peer: IpAddr, head: &Parts, body: &mut Incoming) -> Answer {
     if app.dev_mode && graphiql::is_wanted(head) {
         return graphiql::page();
     }
@@ -179,7 +179,7 @@ async fn respond(
     app: &App,
     peer: IpAddr,
     head: &Parts,
-    body: Incoming,
+    body: &mut Incoming,
     executed: &Arc<Executed>,
     asked_for: &mut Operation,
 ) -> Result<Response, Failure> {
