@@ -158,7 +158,8 @@ impl Node {
             thread: Some(thread),
             client: ureq::Agent::config_builder()
                 .http_status_as_error(false)
-                .timeout_global(Some(Duration::from_secs(60)))
+                // None for the whole, nor to look the address up: that would cost a thread, which glibc until 2.36 may crash on.
+                .timeout_recv_response(Some(Duration::from_secs(60)))
                 .build()
                 .into(),
         }

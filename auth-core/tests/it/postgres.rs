@@ -75,10 +75,7 @@ impl Postgres {
     }
 
     fn private() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("pg")
-            .tempdir_in("/tmp")
-            .unwrap();
+        let dir = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
         open_to_all(dir.path());
         let data = dir.path().join("data");
         let initdb = unprivileged(&program("initdb"))

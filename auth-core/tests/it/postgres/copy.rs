@@ -128,12 +128,12 @@ fn all_that_there_is_is_copied_and_nodes_go_on_with_it_in_postgresql() {
         let reset =
             format!("INSERT INTO password_resets SELECT x'00ff', ({of_o_neil}), 9000000000");
         node.sql(&reset);
-        node.sql("INSERT INTO failed_log_ins VALUES ('nobody@example.com', 3, 1700000000)");
+        node.sql("INSERT INTO failed_log_ins VALUES ('nobody@example.com', 3, 9000000000)");
         node.sql("INSERT INTO api_keys VALUES ('robot', 'abc', '/a /b', 1)");
         // What COPY writes in a way of its own; and an id that was given, and is gone.
-        node.sql("INSERT INTO audit (id, at, event, detail) VALUES (41, 1, '\\N', 'a\\b' || char(8, 9, 10, 11, 12, 13, 127, 233, 128512))");
-        node.sql("INSERT INTO audit (id, at, event, detail) VALUES (42, 1, '\\.', '')");
-        node.sql("INSERT INTO audit (id, at, event) VALUES (99, 1, 'gone')");
+        node.sql("INSERT INTO audit (id, at, event, detail) VALUES (41, 9000000000, '\\N', 'a\\b' || char(8, 9, 10, 11, 12, 13, 127, 233, 128512))");
+        node.sql("INSERT INTO audit (id, at, event, detail) VALUES (42, 9000000000, '\\.', '')");
+        node.sql("INSERT INTO audit (id, at, event) VALUES (99, 9000000000, 'gone')");
         node.sql("DELETE FROM audit WHERE id = 99");
     });
     assert!(
@@ -219,7 +219,7 @@ fn a_target_that_has_anything_else_is_refused_and_left_as_it_was() {
     // The first table to be written to is as empty as before.
     let later = empty(&postgres, "later");
     let node = Node::start_with(|config| config.database.url.clone_from(&later));
-    node.sql("INSERT INTO audit (at, event) VALUES (1, 'other')");
+    node.sql("INSERT INTO audit (at, event) VALUES (9000000000, 'other')");
     drop(node);
     assert!(said(source.copy_to(&later)).contains("audit there has rows"));
     assert_eq!(count(&later, "accounts"), 0);
