@@ -77,6 +77,8 @@ let
           max_connections = 60;
           # After a crash all of it is written to the disk at once, and not a thousand files one by one, which takes seconds.
           recovery_init_sync_method = "syncfs";
+          # In its own folder: what it has in /dev/shm stays there when it is killed.
+          dynamic_shared_memory_type = "mmap";
         };
       };
     in

@@ -49,6 +49,9 @@ let
       # After a crash all of it is written to the disk at once, and not a thousand files one by one, which takes seconds.
       "-c"
       "recovery_init_sync_method=syncfs"
+      # In its own folder: what it has in /dev/shm stays there when it is killed.
+      "-c"
+      "dynamic_shared_memory_type=mmap"
     ];
     ready = {
       kind = "command";

@@ -71,6 +71,7 @@ impl Chromium {
             ))
             .arg("about:blank")
             .env("HOME", profile.path())
+            .env("TMPDIR", profile.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)

@@ -181,7 +181,10 @@ async fn errors_one_after_another_open_the_circuit_and_good_checks_close_it() {
     }
     assert_eq!(state(&stack, "sample2:8080").await, "UP");
     assert_eq!(ask(&fail).await.status(), 500);
-    assert_eq!(state(&stack, "sample2:8080").await, "DOWN");
+    eventually("open", async || {
+        (state(&stack, "sample2:8080").await == "DOWN").then_some(())
+    })
+    .await;
     let elsewhere: Value = ask(&good).await.json().await.expect("JSON");
     assert_eq!(elsewhere["version"], "v1", "who chose it gets another");
     eventually("closed", async || {

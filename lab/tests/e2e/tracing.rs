@@ -265,6 +265,7 @@ async fn requests_are_answered_although_zipkin_is_away(stack: &TestStack) {
     let lost = log
         .lines()
         .filter_map(|line| line.split(' ').next()?.parse::<usize>().ok());
-    assert_eq!(lost.sum::<usize>(), 20, "{log}");
+    // Zipkin may have been killed when it had taken the span before them, and not said so yet.
+    assert!((20..=21).contains(&lost.sum::<usize>()), "{log}");
     assert!(log.lines().count() <= 2, "{log}");
 }

@@ -30,10 +30,10 @@ fn run(temporary: &Path, arguments: &[&str]) -> Output {
     chaos(temporary, arguments).output().expect("lab runs")
 }
 
-/// A folder that the user of the database can reach.
+/// A folder that the user of the database can reach. A short name: of a socket's path 97 bytes are left.
 fn temporary() -> TempDir {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt};
-    let folder = TempDir::with_prefix("authstack-test-").unwrap();
+    let folder = TempDir::with_prefix("test-").unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
     folder
 }
