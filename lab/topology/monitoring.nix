@@ -222,9 +222,8 @@ let
       "-Xmx256m"
       "-XX:TieredStopAtLevel=1"
       "-XX:+UseSerialGC"
-      # Else it leaves libraries and counters in /tmp when it is killed.
+      # Else it leaves libraries in /tmp when it is killed.
       "-Djava.io.tmpdir=${own "zipkin"}"
-      "-XX:-UsePerfData"
     ]
     ++ (
       let
