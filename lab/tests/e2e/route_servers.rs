@@ -157,7 +157,12 @@ async fn a_request_may_choose_its_server_and_a_browser_stays_with_its_own() {
 async fn errors_one_after_another_open_the_circuit_and_good_checks_close_it() {
     let route = with(
         both(50, 50),
-        json!({ "circuitBreaker": 5, "serverHeader": "X-Server", "slowStartSeconds": 1 }),
+        json!({
+            "circuitBreaker": 5,
+            "serverHeader": "X-Server",
+            "slowStartSeconds": 1,
+            "health": { "by": "http", "path": "/", "host": "h" },
+        }),
     );
     let stack = start_with_routes(json!({ "/shop": route })).await;
     let fail = stack.url("gateway") + "/shop?status=500";
@@ -171,6 +176,12 @@ async fn errors_one_after_another_open_the_circuit_and_good_checks_close_it() {
         answer.expect("an answer")
     };
     let good = stack.url("gateway") + "/shop";
+    // Until then another may be asked in its place.
+    eventually("known to be well", async || {
+        let check = statistic(&stack, ":shop", "sample2:8080", 36).await;
+        (state(&stack, "sample2:8080").await == "UP" && check == "L7OK").then_some(())
+    })
+    .await;
     for _ in 0..4 {
         assert_eq!(ask(&fail).await.status(), 500);
     }
@@ -181,12 +192,17 @@ async fn errors_one_after_another_open_the_circuit_and_good_checks_close_it() {
     }
     assert_eq!(state(&stack, "sample2:8080").await, "UP");
     assert_eq!(ask(&fail).await.status(), 500);
+    // So that no good check closes it before we have looked.
+    stack.stack.pause_part("sample2").unwrap();
     eventually("open", async || {
-        (state(&stack, "sample2:8080").await == "DOWN").then_some(())
+        let log = std::fs::read_to_string(stack.stack.log("gateway")).unwrap();
+        log.contains("Detected 5 consecutive errors").then_some(())
     })
     .await;
+    assert_eq!(state(&stack, "sample2:8080").await, "DOWN");
     let elsewhere: Value = ask(&good).await.json().await.expect("JSON");
     assert_eq!(elsewhere["version"], "v1", "who chose it gets another");
+    stack.stack.resume_part("sample2").unwrap();
     eventually("closed", async || {
         (state(&stack, "sample2:8080").await == "UP").then_some(())
     })
