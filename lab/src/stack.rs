@@ -420,6 +420,15 @@ impl Stack {
     }
 }
 
+/// For whoever does not [`stop`](Stack::stop) it, as a test: nothing may write to the folders that are removed next.
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for running in self.lock().values() {
+            running.process.signal_all(Signal::KILL);
+        }
+    }
+}
+
 /// The end of a part's log, for an error message.
 pub fn log_end(log: &Path) -> String {
     const LINES: usize = 15;
