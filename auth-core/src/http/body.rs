@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, HeaderMap};
+use hyper::StatusCode;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::answer::Failure;
+use super::answer::{Answer, Failure};
 use crate::error_code::ErrorCode;
 
 /// Longest request body, in bytes.
@@ -50,10 +51,24 @@ pub(super) async fn read_body(
     }
 }
 
-/// Reads what nobody has read of a body, while the answer is sent. Otherwise the connection would end, of which the other side is
-/// not told: one that writes all before it reads would see a broken connection and not the answer, and one that sends its next
-/// request would get none. Ends when there is too much, or it comes too slowly.
-pub(super) async fn discard(mut body: Incoming) {
+/// Does what an answer to a request needs whose body was not read to its end. The connection would end otherwise, of which the
+/// other side is not told: one that writes all before it reads would see a broken connection and not the answer, and one that
+/// sends its next request would get none.
+pub(super) fn leave_unread(headers: &HeaderMap, body: Incoming, answer: &mut Answer) {
+    if body.is_end_stream() {
+        return;
+    }
+    // The rest comes too slowly (RFC 9110, 15.5.9), or may never come as it was not asked for (10.1.1).
+    if answer.status() == StatusCode::REQUEST_TIMEOUT || headers.contains_key(EXPECT) {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    } else {
+        tokio::spawn(discard(body));
+    }
+}
+
+/// Reads on while the answer is sent, until there is too much, or it comes too slowly.
+async fn discard(mut body: Incoming) {
     let reading = async {
         let mut left = MAX_DISCARD;
         while let Some(Ok(frame)) = body.frame().await {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
-use hyper::header::{CACHE_CONTROL, CONNECTION, EXPECT, HeaderValue};
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::answer::{Answer, Failure, JSON, answer};
-use super::body::discard;
+use super::body::leave_unread;
 use super::graphql;
 use crate::app::App;
 use crate::error_code::ErrorCode;
@@ -60,14 +60,7 @@ impl Resource {
 pub async fn route(app: Arc<App>, peer: IpAddr, request: Request<Incoming>) -> Answer {
     let (head, mut body) = request.into_parts();
     let mut answer = answered(&app, peer, &head, &mut body).await;
-    if answer.status() == StatusCode::REQUEST_TIMEOUT {
-        // RFC 9110, 15.5.9.
-        let close = HeaderValue::from_static("close");
-        answer.headers_mut().insert(CONNECTION, close);
-    } else if !body.is_end_stream() && !head.headers.contains_key(EXPECT) {
-        // One that waits for a word before the body may not send it any more.
-        tokio::spawn(discard(body));
-    }
+    leave_unread(&head.headers, body, &mut answer);
     answer
 }
 

@@ -158,7 +158,7 @@ impl Node {
             thread: Some(thread),
             client: ureq::Agent::config_builder()
                 .http_status_as_error(false)
-                // None for the whole, nor to look the address up: that would cost a thread, which glibc until 2.36 may crash on.
+                // None for the whole: each address would be looked up by a thread of its own, on whose end glibc 2.36 once crashed.
                 .timeout_recv_response(Some(Duration::from_secs(60)))
                 .build()
                 .into(),
