@@ -101,6 +101,15 @@ let
   # Of tokens.
   issuer = "https://${address.gateway}:8443";
 
+  # Of each PostgreSQL.
+  postgresqlParameters = {
+    max_connections = 60;
+    # After a crash all of it is written to the disk at once, and not a thousand files one by one, which takes seconds.
+    recovery_init_sync_method = "syncfs";
+    # In its own folder: what it has in /dev/shm stays there when it is killed.
+    dynamic_shared_memory_type = "mmap";
+  };
+
   # What the files of the parts know of the whole.
   stack = {
     inherit
@@ -120,6 +129,7 @@ let
       optionals
       own
       port
+      postgresqlParameters
       programs
       render
       replicaUrl

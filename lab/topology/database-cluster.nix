@@ -7,6 +7,7 @@ let
     http
     own
     port
+    postgresqlParameters
     programs
     render
     scratch
@@ -73,13 +74,7 @@ let
         passwordFile = "${folder}/pgpass";
         # Where all of them are.
         programs = dirOf programs.pg_rewind;
-        parameters = {
-          max_connections = 60;
-          # After a crash all of it is written to the disk at once, and not a thousand files one by one, which takes seconds.
-          recovery_init_sync_method = "syncfs";
-          # In its own folder: what it has in /dev/shm stays there when it is killed.
-          dynamic_shared_memory_type = "mmap";
-        };
+        parameters = postgresqlParameters;
       };
     in
     settings
@@ -152,7 +147,7 @@ let
         api = apiOf number;
       }) numbers;
       ca = null;
-      connections = 60;
+      connections = postgresqlParameters.max_connections;
     };
     needs = [
       "haproxy"

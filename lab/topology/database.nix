@@ -3,6 +3,7 @@ stack:
 let
   inherit (stack)
     address
+    postgresqlParameters
     programs
     scratch
     ;
@@ -44,15 +45,11 @@ let
       "port=5432"
       "-c"
       "unix_socket_directories="
+    ]
+    ++ builtins.concatMap (name: [
       "-c"
-      "max_connections=60"
-      # After a crash all of it is written to the disk at once, and not a thousand files one by one, which takes seconds.
-      "-c"
-      "recovery_init_sync_method=syncfs"
-      # In its own folder: what it has in /dev/shm stays there when it is killed.
-      "-c"
-      "dynamic_shared_memory_type=mmap"
-    ];
+      "${name}=${toString postgresqlParameters.${name}}"
+    ]) (builtins.attrNames postgresqlParameters);
     ready = {
       kind = "command";
       command = [
